@@ -1,1 +1,28 @@
-//! placeholder
+//! LiveEvents' common language: terms, wire frames, WebSocket messages, bucketing and evaluation.
+//!
+//! Everything here is pure: no IO, no clock, no randomness. The origin, the edge and the reference
+//! client run the same code, so that what a preview says is what a player sees.
+//!
+//! In reading order: identifiers and numbers, what a region serves, who gets what, then how it
+//! travels.
+
+pub mod id;
+pub mod position;
+pub mod trust;
+pub mod version;
+
+pub mod entry;
+pub mod json_text;
+pub mod model;
+pub mod schedule;
+pub mod state;
+
+pub mod bucketing;
+pub mod evaluate;
+
+pub mod backoff;
+pub mod close;
+pub mod codec;
+pub mod frame;
+pub mod limits;
+pub mod message;

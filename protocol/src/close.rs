@@ -1,0 +1,171 @@
+//! Why a connection was closed, and what to do then: one table for QUIC and WebSocket.
+//!
+//! The codes lie in the range that RFC 6455 leaves to applications (4000 to 4999), and QUIC uses the
+//! same numbers as application error codes.
+
+use std::time::Duration;
+
+/// Why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// This server is shutting down or draining.
+    GoingAway,
+    /// A newer connection with the same edge id has taken over.
+    Superseded,
+    /// A frame or message that makes no sense.
+    Malformed,
+    /// A frame or message above the limit.
+    TooLarge,
+    /// No hello, or no sign of life, in time.
+    TimedOut,
+    /// More connections than this server takes.
+    Overloaded,
+    /// The token is not one of ours: malformed, unknown key, bad signature.
+    TokenInvalid,
+    /// The token has expired.
+    TokenExpired,
+    /// The token was revoked.
+    TokenRevoked,
+    /// The token or the hello names another installation.
+    ForeignInstallation,
+    /// The token's role may not do this.
+    RoleNotAllowed,
+    /// The token does not name this region, or there is no such region.
+    RegionNotAllowed,
+    /// This edge does not replicate the region.
+    RegionNotServed,
+    /// Neither side speaks the other's version of the protocol.
+    UnsupportedVersion,
+    /// The digests say that the rows received do not continue the receiver's history.
+    BrokenChain,
+    /// A fault on this side.
+    Internal,
+}
+
+/// What the closed side should do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Connect again with the usual jittered back-off, to any address.
+    Backoff,
+    /// Connect again, but not before this time: somebody else is doing the work.
+    After(Duration),
+    /// Trying again as is cannot help: something has to be set right first. Try rarely.
+    Fix,
+}
+
+impl CloseReason {
+    /// All reasons.
+    pub const ALL: [Self; 16] = [
+        Self::GoingAway,
+        Self::Superseded,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::TimedOut,
+        Self::Overloaded,
+        Self::TokenInvalid,
+        Self::TokenExpired,
+        Self::TokenRevoked,
+        Self::ForeignInstallation,
+        Self::RoleNotAllowed,
+        Self::RegionNotAllowed,
+        Self::RegionNotServed,
+        Self::UnsupportedVersion,
+        Self::BrokenChain,
+        Self::Internal,
+    ];
+
+    /// The close code.
+    #[must_use]
+    pub fn code(self) -> u16 {
+        match self {
+            Self::GoingAway => 4000,
+            Self::Superseded => 4001,
+            Self::Malformed => 4002,
+            Self::TooLarge => 4003,
+            Self::TimedOut => 4004,
+            Self::Overloaded => 4005,
+            Self::TokenInvalid => 4010,
+            Self::TokenExpired => 4011,
+            Self::TokenRevoked => 4012,
+            Self::ForeignInstallation => 4013,
+            Self::RoleNotAllowed => 4014,
+            Self::RegionNotAllowed => 4015,
+            Self::RegionNotServed => 4016,
+            Self::UnsupportedVersion => 4017,
+            Self::BrokenChain => 4018,
+            Self::Internal => 4500,
+        }
+    }
+
+    /// The reason sent with the code, logged, and used as a metric's label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::GoingAway => "going-away",
+            Self::Superseded => "superseded",
+            Self::Malformed => "malformed",
+            Self::TooLarge => "too-large",
+            Self::TimedOut => "timed-out",
+            Self::Overloaded => "overloaded",
+            Self::TokenInvalid => "token-invalid",
+            Self::TokenExpired => "token-expired",
+            Self::TokenRevoked => "token-revoked",
+            Self::ForeignInstallation => "foreign-installation",
+            Self::RoleNotAllowed => "role-not-allowed",
+            Self::RegionNotAllowed => "region-not-allowed",
+            Self::RegionNotServed => "region-not-served",
+            Self::UnsupportedVersion => "unsupported-version",
+            Self::BrokenChain => "broken-chain",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// What the closed side should do.
+    #[must_use]
+    pub fn retry(self) -> Retry {
+        match self {
+            Self::GoingAway
+            | Self::TimedOut
+            | Self::Overloaded
+            | Self::BrokenChain
+            | Self::Internal => Retry::Backoff,
+            // Two edges with one id would otherwise throw each other out several times a second.
+            Self::Superseded => Retry::After(Duration::from_secs(30)),
+            Self::Malformed
+            | Self::TooLarge
+            | Self::TokenInvalid
+            | Self::TokenExpired
+            | Self::TokenRevoked
+            | Self::ForeignInstallation
+            | Self::RoleNotAllowed
+            | Self::RegionNotAllowed
+            | Self::RegionNotServed
+            | Self::UnsupportedVersion => Retry::Fix,
+        }
+    }
+
+    /// The reason behind a code, `None` for codes of a newer peer or of the transport itself.
+    #[must_use]
+    pub fn from_code(code: u64) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|reason| u64::from(reason.code()) == code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_a_code_of_its_own() {
+        for reason in CloseReason::ALL {
+            assert_eq!(
+                CloseReason::from_code(u64::from(reason.code())),
+                Some(reason)
+            );
+            assert!((4000..5000).contains(&reason.code()));
+        }
+        assert_eq!(CloseReason::from_code(1000), None);
+    }
+}

@@ -1,0 +1,356 @@
+//! Version 1 of the wire form: structs apart from the domain's, frozen. A field added or moved here breaks
+//! every edge in the field; the golden files in `protocol/golden/v1` say so before they do.
+//!
+//! Times are microseconds since 1970; identifiers are text; UUIDs 16 bytes; JSON is text.
+
+mod convert;
+
+use bincode::{Decode, Encode};
+
+use super::{DecodeError, EncodeError, too_large};
+use crate::entry::{Entry, Stamped};
+use crate::frame::{EdgeFrame, OriginFrame};
+use crate::limits::{MAX_BODY, MAX_HELLO, MAX_ROW};
+use crate::trust::TrustBundle;
+
+#[derive(Encode, Decode)]
+struct WireHello {
+    installation: String,
+    edge: String,
+    boot: [u8; 16],
+    token: String,
+    build: String,
+    capabilities: Vec<String>,
+    address: String,
+    regions: Vec<(String, Option<WirePosition>)>,
+}
+
+#[derive(Encode, Decode)]
+struct WirePosition {
+    epoch: [u8; 16],
+    version: u64,
+    digest: [u8; 32],
+    mac: [u8; 16],
+}
+
+#[derive(Encode, Decode)]
+struct WireAck {
+    region: String,
+    epoch: [u8; 16],
+    version: u64,
+    applied_at: i64,
+}
+
+#[derive(Encode, Decode)]
+struct WireEdgeHeartbeat {
+    sent_at: i64,
+}
+
+#[derive(Encode, Decode)]
+struct WireBye {}
+
+#[derive(Encode, Decode)]
+struct WireWelcome {
+    session: u64,
+    time: i64,
+    trust: WireSignedTrust,
+}
+
+#[derive(Encode, Decode)]
+struct WireSignedTrust {
+    bytes: Vec<u8>,
+    signature: [u8; 64],
+}
+
+#[derive(Encode, Decode)]
+struct WireChunk {
+    region: String,
+    position: WirePosition,
+    floor: u64,
+    index: u32,
+    last: bool,
+    entries: Vec<u8>,
+}
+
+#[derive(Encode, Decode)]
+struct WireRows {
+    region: String,
+    position: WirePosition,
+    rows: Vec<WireRow>,
+}
+
+#[derive(Encode, Decode)]
+struct WireRow {
+    version: u64,
+    change: [u8; 16],
+    committed_at: i64,
+    entries: Vec<u8>,
+}
+
+#[derive(Encode, Decode)]
+struct WireOriginHeartbeat {
+    echo: i64,
+    time: i64,
+}
+
+#[derive(Encode, Decode)]
+struct WireStamped {
+    version: u64,
+    entry: WireEntry,
+}
+
+#[derive(Encode, Decode)]
+enum WireEntry {
+    Content(WireContent),
+    Assignment(WireAssignment),
+    RemoveContent { event: String, revision: u32 },
+    RemoveAssignment { event: String },
+}
+
+#[derive(Encode, Decode)]
+struct WireContent {
+    event: String,
+    revision: u32,
+    event_type: WireEventType,
+    display_name: String,
+    description: String,
+    category: Option<String>,
+    priority: i32,
+    tags: Vec<String>,
+    localizations: Vec<WireLocalization>,
+    configuration: String,
+}
+
+#[derive(Encode, Decode)]
+enum WireEventType {
+    SeasonalPromotion,
+    LimitedTimeOffer,
+    CompetitiveEvent,
+    ContentRelease,
+    RetentionCampaign,
+    ABTestVariant,
+}
+
+#[derive(Encode, Decode)]
+struct WireLocalization {
+    language: String,
+    display_name: Option<String>,
+    description: Option<String>,
+    custom_fields: Option<String>,
+}
+
+#[derive(Encode, Decode)]
+struct WireAssignment {
+    event: String,
+    salt: String,
+    live: Option<u32>,
+    candidate: Option<WireCandidate>,
+    schedule: Vec<(i64, i64)>,
+    paused: bool,
+    stopped: bool,
+}
+
+#[derive(Encode, Decode)]
+struct WireCandidate {
+    revision: u32,
+    exposure: u16,
+    bucket_by: String,
+}
+
+#[derive(Encode, Decode)]
+struct WireTrust {
+    installation: String,
+    serial: u64,
+    keys: Vec<(String, [u8; 32])>,
+    revoked: Vec<([u8; 16], i64)>,
+}
+
+/// Kind bytes: edges' below 64, the origin's from 64 on.
+mod kind {
+    pub(super) const HELLO: u8 = 1;
+    pub(super) const ACK: u8 = 2;
+    pub(super) const EDGE_HEARTBEAT: u8 = 3;
+    pub(super) const BYE: u8 = 4;
+    pub(super) const WELCOME: u8 = 64;
+    pub(super) const TRUST: u8 = 65;
+    pub(super) const SNAPSHOT_CHUNK: u8 = 66;
+    pub(super) const ROWS: u8 = 67;
+    pub(super) const ORIGIN_HEARTBEAT: u8 = 68;
+}
+
+pub(super) fn edge_frame_body(frame: &EdgeFrame) -> Result<(u8, Vec<u8>), EncodeError> {
+    Ok(match frame {
+        EdgeFrame::Hello(hello) => (kind::HELLO, write(WireHello::from(hello), MAX_HELLO)?),
+        EdgeFrame::Ack {
+            region,
+            epoch,
+            version,
+            applied_at,
+        } => {
+            let ack = WireAck {
+                region: region.to_string(),
+                epoch: epoch.0.into_bytes(),
+                version: version.0,
+                applied_at: applied_at.as_microsecond(),
+            };
+            (kind::ACK, write(ack, MAX_BODY)?)
+        }
+        EdgeFrame::Heartbeat { sent_at } => {
+            let beat = WireEdgeHeartbeat {
+                sent_at: sent_at.as_microsecond(),
+            };
+            (kind::EDGE_HEARTBEAT, write(beat, MAX_BODY)?)
+        }
+        EdgeFrame::Bye => (kind::BYE, write(WireBye {}, MAX_BODY)?),
+    })
+}
+
+pub(super) fn edge_frame(kind: u8, body: &[u8]) -> Result<EdgeFrame, DecodeError> {
+    match kind {
+        kind::HELLO => {
+            too_large(body.len(), MAX_HELLO)?;
+            read::<WireHello, MAX_HELLO>(body)?
+                .try_into()
+                .map(EdgeFrame::Hello)
+        }
+        kind::ACK => convert::ack(read::<_, MAX_HELLO>(body)?),
+        kind::EDGE_HEARTBEAT => {
+            let WireEdgeHeartbeat { sent_at } = read::<_, MAX_HELLO>(body)?;
+            Ok(EdgeFrame::Heartbeat {
+                sent_at: convert::time("sentAt", sent_at)?,
+            })
+        }
+        kind::BYE => read::<WireBye, MAX_HELLO>(body).map(|WireBye {}| EdgeFrame::Bye),
+        other => Err(DecodeError::UnknownKind(other)),
+    }
+}
+
+pub(super) fn origin_frame_body(frame: &OriginFrame) -> Result<(u8, Vec<u8>), EncodeError> {
+    Ok(match frame {
+        OriginFrame::Welcome {
+            session,
+            time,
+            trust,
+        } => {
+            let welcome = WireWelcome {
+                session: *session,
+                time: time.as_microsecond(),
+                trust: trust.into(),
+            };
+            (kind::WELCOME, write(welcome, MAX_BODY)?)
+        }
+        OriginFrame::Trust(trust) => (kind::TRUST, write(WireSignedTrust::from(trust), MAX_BODY)?),
+        OriginFrame::SnapshotChunk(chunk) => (
+            kind::SNAPSHOT_CHUNK,
+            write(WireChunk::from(chunk), MAX_BODY)?,
+        ),
+        OriginFrame::Rows(rows) => (kind::ROWS, write(WireRows::from(rows), MAX_BODY)?),
+        OriginFrame::Heartbeat { echo, time } => {
+            let beat = WireOriginHeartbeat {
+                echo: echo.as_microsecond(),
+                time: time.as_microsecond(),
+            };
+            (kind::ORIGIN_HEARTBEAT, write(beat, MAX_BODY)?)
+        }
+    })
+}
+
+pub(super) fn origin_frame(kind: u8, body: &[u8]) -> Result<OriginFrame, DecodeError> {
+    match kind {
+        kind::WELCOME => convert::welcome(read::<_, MAX_BODY>(body)?),
+        kind::TRUST => Ok(OriginFrame::Trust(
+            read::<WireSignedTrust, MAX_BODY>(body)?.into(),
+        )),
+        kind::SNAPSHOT_CHUNK => read::<WireChunk, MAX_BODY>(body)?
+            .try_into()
+            .map(OriginFrame::SnapshotChunk),
+        kind::ROWS => read::<WireRows, MAX_BODY>(body)?
+            .try_into()
+            .map(OriginFrame::Rows),
+        kind::ORIGIN_HEARTBEAT => {
+            let WireOriginHeartbeat { echo, time } = read::<_, MAX_HELLO>(body)?;
+            Ok(OriginFrame::Heartbeat {
+                echo: convert::time("echo", echo)?,
+                time: convert::time("time", time)?,
+            })
+        }
+        other => Err(DecodeError::UnknownKind(other)),
+    }
+}
+
+pub(super) fn encode_entries(entries: &[Entry]) -> Result<Vec<u8>, EncodeError> {
+    let wire: Vec<WireEntry> = entries.iter().map(WireEntry::from).collect();
+    write(wire, MAX_ROW)
+}
+
+pub(super) fn decode_entries(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
+    read_list::<WireEntry, _>(bytes)
+}
+
+pub(super) fn encode_stamped(entries: &[Stamped]) -> Result<Vec<u8>, EncodeError> {
+    let wire: Vec<WireStamped> = entries.iter().map(WireStamped::from).collect();
+    write(wire, MAX_ROW)
+}
+
+pub(super) fn decode_stamped(bytes: &[u8]) -> Result<Vec<Stamped>, DecodeError> {
+    read_list::<WireStamped, _>(bytes)
+}
+
+pub(super) fn stamped_len(entry: &Stamped) -> Result<usize, EncodeError> {
+    write(WireStamped::from(entry), MAX_ROW).map(|bytes| bytes.len())
+}
+
+pub(super) fn encode_trust(bundle: &TrustBundle) -> Result<Vec<u8>, EncodeError> {
+    write(WireTrust::from(bundle), MAX_BODY)
+}
+
+pub(super) fn decode_trust(bytes: &[u8]) -> Result<TrustBundle, DecodeError> {
+    read::<WireTrust, MAX_BODY>(bytes)?.try_into()
+}
+
+fn write<T: Encode>(value: T, limit: usize) -> Result<Vec<u8>, EncodeError> {
+    let bytes = bincode::encode_to_vec(value, bincode::config::standard())
+        .map_err(|error| EncodeError::Unencodable(error.to_string()))?;
+    if bytes.len() > limit {
+        return Err(EncodeError::TooLarge {
+            len: bytes.len(),
+            limit,
+        });
+    }
+    Ok(bytes)
+}
+
+fn read<T: Decode<()>, const LIMIT: usize>(bytes: &[u8]) -> Result<T, DecodeError> {
+    too_large(bytes.len(), LIMIT)?;
+    let config = bincode::config::standard().with_limit::<LIMIT>();
+    let (value, read) = bincode::decode_from_slice(bytes, config)
+        .map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    match bytes.len().saturating_sub(read) {
+        0 => Ok(value),
+        more => Err(DecodeError::Trailing(more)),
+    }
+}
+
+/// Reads what was written as a `Vec<W>`, element by element: the list grows with what is really there,
+/// not with the length that the bytes claim.
+fn read_list<W, T>(bytes: &[u8]) -> Result<Vec<T>, DecodeError>
+where
+    W: Decode<()> + TryInto<T, Error = DecodeError>,
+{
+    too_large(bytes.len(), MAX_ROW)?;
+    let config = bincode::config::standard().with_limit::<MAX_ROW>();
+    let malformed = |error: bincode::error::DecodeError| DecodeError::Malformed(error.to_string());
+    let (count, read) = bincode::decode_from_slice::<u64, _>(bytes, config).map_err(malformed)?;
+    let mut rest = bytes.get(read..).unwrap_or_default();
+    let mut list = Vec::new();
+    for _ in 0..count {
+        let (element, read) =
+            bincode::decode_from_slice::<W, _>(rest, config).map_err(malformed)?;
+        list.push(element.try_into()?);
+        rest = rest.get(read..).unwrap_or_default();
+    }
+    match rest.len() {
+        0 => Ok(list),
+        more => Err(DecodeError::Trailing(more)),
+    }
+}

@@ -1,0 +1,219 @@
+//! Entries between wire and domain.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{id, invalid, time};
+use crate::codec::DecodeError;
+use crate::codec::v1::{
+    WireAssignment, WireCandidate, WireContent, WireEntry, WireEventType, WireLocalization,
+    WireStamped,
+};
+use crate::entry::{Entry, EntryKey, Stamped, Value};
+use crate::json_text::JsonText;
+use crate::model::{Assignment, BucketBy, Candidate, Content, EventType, Localization, Suspension};
+use crate::schedule::{Occurrence, Schedule};
+use crate::version::{BasisPoints, Revision, Version};
+
+fn json(field: &'static str, text: String) -> Result<JsonText, DecodeError> {
+    JsonText::new(text).map_err(|error| invalid(field, error))
+}
+
+impl From<&Stamped> for WireStamped {
+    fn from(stamped: &Stamped) -> Self {
+        Self {
+            version: stamped.version.0,
+            entry: (&stamped.entry).into(),
+        }
+    }
+}
+
+impl TryFrom<WireStamped> for Stamped {
+    type Error = DecodeError;
+
+    fn try_from(wire: WireStamped) -> Result<Self, DecodeError> {
+        Ok(Self {
+            version: Version(wire.version),
+            entry: wire.entry.try_into()?,
+        })
+    }
+}
+
+impl From<&Entry> for WireEntry {
+    fn from(entry: &Entry) -> Self {
+        match entry {
+            Entry::Put(Value::Content(content)) => Self::Content((&**content).into()),
+            Entry::Put(Value::Assignment(assignment)) => Self::Assignment((&**assignment).into()),
+            Entry::Removal(EntryKey::Content(event, revision)) => Self::RemoveContent {
+                event: event.to_string(),
+                revision: revision.0,
+            },
+            Entry::Removal(EntryKey::Assignment(event)) => Self::RemoveAssignment {
+                event: event.to_string(),
+            },
+        }
+    }
+}
+
+impl TryFrom<WireEntry> for Entry {
+    type Error = DecodeError;
+
+    fn try_from(wire: WireEntry) -> Result<Self, DecodeError> {
+        Ok(match wire {
+            WireEntry::Content(content) => Self::Put(Value::Content(Arc::new(content.try_into()?))),
+            WireEntry::Assignment(assignment) => {
+                Self::Put(Value::Assignment(Arc::new(assignment.try_into()?)))
+            }
+            WireEntry::RemoveContent { event, revision } => {
+                Self::Removal(EntryKey::Content(id("event", &event)?, Revision(revision)))
+            }
+            WireEntry::RemoveAssignment { event } => {
+                Self::Removal(EntryKey::Assignment(id("event", &event)?))
+            }
+        })
+    }
+}
+
+impl From<&Content> for WireContent {
+    fn from(content: &Content) -> Self {
+        Self {
+            event: content.event_id.to_string(),
+            revision: content.revision.0,
+            event_type: content.event_type.into(),
+            display_name: content.display_name.clone(),
+            description: content.description.clone(),
+            category: content.category.clone(),
+            priority: content.priority,
+            tags: content.tags.clone(),
+            localizations: content
+                .localizations
+                .iter()
+                .map(|(language, texts)| WireLocalization {
+                    language: language.clone(),
+                    display_name: texts.display_name.clone(),
+                    description: texts.description.clone(),
+                    custom_fields: texts.custom_fields.as_ref().map(|j| j.as_str().to_owned()),
+                })
+                .collect(),
+            configuration: content.configuration.as_str().to_owned(),
+        }
+    }
+}
+
+impl TryFrom<WireContent> for Content {
+    type Error = DecodeError;
+
+    fn try_from(wire: WireContent) -> Result<Self, DecodeError> {
+        let localizations = wire
+            .localizations
+            .into_iter()
+            .map(|texts| {
+                let custom_fields = texts
+                    .custom_fields
+                    .map(|text| json("customFields", text))
+                    .transpose()?;
+                let localization = Localization {
+                    display_name: texts.display_name,
+                    description: texts.description,
+                    custom_fields,
+                };
+                Ok((texts.language, localization))
+            })
+            .collect::<Result<BTreeMap<_, _>, DecodeError>>()?;
+        Ok(Self {
+            event_id: id("event", &wire.event)?,
+            revision: Revision(wire.revision),
+            event_type: wire.event_type.into(),
+            display_name: wire.display_name,
+            description: wire.description,
+            category: wire.category,
+            priority: wire.priority,
+            tags: wire.tags,
+            localizations,
+            configuration: json("configuration", wire.configuration)?,
+        })
+    }
+}
+
+macro_rules! same_names {
+    ($wire:ident, $domain:ident: $($name:ident),*) => {
+        impl From<$domain> for $wire {
+            fn from(value: $domain) -> Self {
+                match value { $($domain::$name => Self::$name),* }
+            }
+        }
+
+        impl From<$wire> for $domain {
+            fn from(value: $wire) -> Self {
+                match value { $($wire::$name => Self::$name),* }
+            }
+        }
+    };
+}
+same_names!(WireEventType, EventType: SeasonalPromotion, LimitedTimeOffer, CompetitiveEvent,
+    ContentRelease, RetentionCampaign, ABTestVariant);
+
+impl From<&Assignment> for WireAssignment {
+    fn from(assignment: &Assignment) -> Self {
+        Self {
+            event: assignment.event_id.to_string(),
+            salt: assignment.salt.clone(),
+            live: assignment.live.map(|revision| revision.0),
+            candidate: assignment
+                .candidate
+                .as_ref()
+                .map(|candidate| WireCandidate {
+                    revision: candidate.revision.0,
+                    exposure: candidate.exposure.value(),
+                    bucket_by: candidate.bucket_by.0.clone(),
+                }),
+            schedule: assignment
+                .schedule
+                .occurrences()
+                .iter()
+                .map(|o| (o.opens.as_microsecond(), o.closes.as_microsecond()))
+                .collect(),
+            paused: assignment.suspension.paused,
+            stopped: assignment.suspension.stopped,
+        }
+    }
+}
+
+impl TryFrom<WireAssignment> for Assignment {
+    type Error = DecodeError;
+
+    fn try_from(wire: WireAssignment) -> Result<Self, DecodeError> {
+        let occurrences = wire
+            .schedule
+            .into_iter()
+            .map(|(opens, closes)| {
+                Ok(Occurrence {
+                    opens: time("opens", opens)?,
+                    closes: time("closes", closes)?,
+                })
+            })
+            .collect::<Result<Vec<_>, DecodeError>>()?;
+        let candidate = wire
+            .candidate
+            .map(|candidate| {
+                Ok::<_, DecodeError>(Candidate {
+                    revision: Revision(candidate.revision),
+                    exposure: BasisPoints::new(candidate.exposure)
+                        .map_err(|error| invalid("exposure", error))?,
+                    bucket_by: BucketBy(candidate.bucket_by),
+                })
+            })
+            .transpose()?;
+        Ok(Self {
+            event_id: id("event", &wire.event)?,
+            salt: wire.salt,
+            live: wire.live.map(Revision),
+            candidate,
+            schedule: Schedule::new(occurrences).map_err(|error| invalid("schedule", error))?,
+            suspension: Suspension {
+                paused: wire.paused,
+                stopped: wire.stopped,
+            },
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! What origin and edge say to each other.
+//!
+//! These are the domain's terms; how they lie on the wire is [`crate::codec`]'s business. One
+//! bidirectional stream a connection: the edge opens it and says [`EdgeFrame::Hello`], the origin answers
+//! [`OriginFrame::Welcome`] or closes with a [`crate::close::CloseReason`]; then, for each region of the
+//! hello, rows from the cursor or a snapshot, then rows as they happen.
+
+use jiff::Timestamp;
+
+use crate::id::{BootId, ChangeId, EdgeId, Installation, RegionId};
+use crate::position::SealedPosition;
+use crate::trust::SignedTrust;
+use crate::version::{Epoch, Version};
+
+/// The protocol version spoken here, as ALPN names it.
+pub const ALPN_V1: &[u8] = b"liveevents/1";
+
+/// The format number of entries encoded by version 1, as stored beside each log row.
+pub const FORMAT_V1: u8 = 1;
+
+/// From edge to origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EdgeFrame {
+    /// The first frame.
+    Hello(Hello),
+    /// The edge holds this version of a region.
+    Ack {
+        /// Which region.
+        region: RegionId,
+        /// Of which history.
+        epoch: Epoch,
+        /// Up to and including.
+        version: Version,
+        /// When it was applied, by the edge's clock.
+        applied_at: Timestamp,
+    },
+    /// Sign of life, answered by the origin's.
+    Heartbeat {
+        /// The edge's clock.
+        sent_at: Timestamp,
+    },
+    /// The edge leaves on purpose and is not to be waited for.
+    Bye,
+}
+
+/// Who connects, and what it holds.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// Which installation the edge serves.
+    pub installation: Installation,
+    /// Its name, stable across restarts.
+    pub edge: EdgeId,
+    /// This run of its process.
+    pub boot: BootId,
+    /// Proof that it may replicate the regions.
+    pub token: String,
+    /// Its release.
+    pub build: String,
+    /// What it understands beyond the protocol version.
+    pub capabilities: Vec<String>,
+    /// Where game servers and players reach it (`http://host:port`), told to those who ask a wrong
+    /// edge.
+    pub address: String,
+    /// The regions it replicates, its home first, each with the position it holds.
+    pub regions: Vec<(RegionId, Option<SealedPosition>)>,
+}
+
+impl std::fmt::Debug for Hello {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hello")
+            .field("installation", &self.installation)
+            .field("edge", &self.edge)
+            .field("boot", &self.boot)
+            .field("build", &self.build)
+            .field("regions", &self.regions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// From origin to edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OriginFrame {
+    /// The hello was accepted.
+    Welcome {
+        /// This connection's number; a higher one supersedes it.
+        session: u64,
+        /// The origin's clock.
+        time: Timestamp,
+        /// Keys and revocations, whole.
+        trust: SignedTrust,
+    },
+    /// Keys and revocations have changed.
+    Trust(SignedTrust),
+    /// A piece of a region's whole state.
+    SnapshotChunk(SnapshotChunk),
+    /// Log rows, one version after another.
+    Rows(Rows),
+    /// Answer to a heartbeat.
+    Heartbeat {
+        /// When the edge sent the one it answers, by the edge's clock.
+        echo: Timestamp,
+        /// The origin's clock.
+        time: Timestamp,
+    },
+}
+
+/// A piece of a region's whole state. Chunks of one snapshot follow each other without rows of the same
+/// region in between; an index of 0 begins anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotChunk {
+    /// Which region.
+    pub region: RegionId,
+    /// The position that the whole is as of.
+    pub position: SealedPosition,
+    /// The oldest version from which the state can tell a delta.
+    pub floor: Version,
+    /// Its place, from 0.
+    pub index: u32,
+    /// Whether it completes the snapshot.
+    pub last: bool,
+    /// Stamped entries, encoded ([`crate::codec::decode_stamped`]).
+    pub entries: Vec<u8>,
+}
+
+/// Consecutive log rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rows {
+    /// Which region.
+    pub region: RegionId,
+    /// The position after the last row. The rows are `position.version - rows.len() + 1` and on.
+    pub position: SealedPosition,
+    /// At least one.
+    pub rows: Vec<Row>,
+}
+
+/// One row of a region log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Its version.
+    pub version: Version,
+    /// The decision it is part of.
+    pub change: ChangeId,
+    /// When it was written, by the database's clock.
+    pub committed_at: Timestamp,
+    /// Its entries as stored ([`crate::codec::decode_entries`]); the digest is taken over these bytes.
+    pub entries: Vec<u8>,
+}

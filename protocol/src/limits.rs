@@ -1,0 +1,49 @@
+//! Every bound of the protocol, with its arithmetic.
+
+use std::time::Duration;
+
+/// An event's whole content, encoded: the contract's 256 KB of event plus room for the envelope.
+pub const MAX_CONTENT: usize = 300 * 1024;
+
+/// Occurrences of one assignment: 60 days ahead, at most one every 90 minutes.
+pub const MAX_OCCURRENCES: usize = 1_000;
+
+/// Removals that a state remembers. At 100 removals a second a receiver may be away for 100 s and
+/// still be served by delta; at the usual few an hour, for months.
+pub const MAX_TOMBSTONES: usize = 10_000;
+
+/// What one change may write into one region, encoded: a stop of 1,000 events with a
+/// hundred occurrences each is about 2 MB.
+pub const MAX_ROW: usize = 4 * 1024 * 1024;
+
+/// A frame's body before compression: one row at its largest, and its envelope.
+pub const MAX_BODY: usize = MAX_ROW + 64 * 1024;
+
+/// A frame's body before the peer has proved who it is: a token, a position for each of a few
+/// regions.
+pub const MAX_HELLO: usize = 64 * 1024;
+
+/// Entries in one snapshot chunk, encoded, unless one entry alone is larger.
+pub const SNAPSHOT_CHUNK: usize = 512 * 1024;
+
+/// Rows sent in one frame, encoded, unless one row alone is larger.
+pub const ROWS_CHUNK: usize = 512 * 1024;
+
+/// Bodies from here on are compressed: below it zstd's own header eats the gain.
+pub const COMPRESS_FROM: usize = 1024;
+
+/// A compressed body's back-references reach no further than 8 MiB (2^23): what a decoder has to
+/// keep.
+pub const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// A message from a game server: a hello with 100 filters is under 8 KiB.
+pub const MAX_CLIENT_MESSAGE: usize = 64 * 1024;
+
+/// How often origin and edge say that they are there.
+pub const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// An edge heard from within this time is *live*: three heartbeats.
+pub const LIVE_WITHIN: Duration = Duration::from_secs(15);
+
+/// How long a peer may take to say hello.
+pub const HELLO_DEADLINE: Duration = Duration::from_secs(10);
