@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A private Postgres in FOLDER/postgres. Sourced by deploy/services.
 
 # Whom Postgres runs as, where that is somebody else: it refuses root.

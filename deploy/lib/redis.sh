@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A private Redis in FOLDER/redis. Sourced by deploy/services.
 
 # start_redis DIR PROGRAM: sets REDIS_URL, unless it is set.

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Finds the programs that tests and the demo run, and has Debian's packages installed where one is missing.
 # Sourced by deploy/services; sets nothing but functions.
 

@@ -1,0 +1,63 @@
+# Everything a developer runs. What is missing on the machine is installed; nothing is left running.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint build fuzz sqlx-prepare clean-local tools-nextest tools-deny tools-sqlx tools-fuzz
+
+# Any cargo-nextest does; the others are pinned since what they accept and write changes with the version.
+NEXTEST_VERSION := 0.9.143
+DENY_VERSION := 0.20.2
+SQLX_VERSION := 0.9.0
+FUZZ_VERSION := 0.13.2
+
+# Never a database of somebody's, since migrations are applied.
+PREPARE := env -u DATABASE_URL deploy/services run -- sh -c \
+  'cargo sqlx migrate run --source migrations && cargo sqlx prepare --workspace "$$@" -- --all-targets' -
+
+FUZZ_SECONDS ?= 30
+NEXTEST_ARGS ?=
+
+help: ## list these targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+demo: ## run the whole system and watch a rollout (DEMO_EXIT=1: end after the show)
+	@deploy/demo/run
+
+test: tools-nextest ## run all tests (NEXTEST_ARGS: what to add for nextest)
+	@SQLX_OFFLINE=true deploy/services run --nginx -- cargo nextest run --workspace $(NEXTEST_ARGS)
+
+lint: tools-deny tools-sqlx ## check format, lints, dependencies, SQL against the migrations, shell scripts
+	cargo fmt --all --check
+	SQLX_OFFLINE=true cargo clippy --workspace --all-targets -- -D warnings
+	cargo deny check bans licenses sources
+	$(PREPARE) --check
+	deploy/lib/lint-shell
+
+build: ## build the release binaries
+	SQLX_OFFLINE=true cargo build --release --workspace
+
+fuzz: tools-fuzz ## run every fuzz target for FUZZ_SECONDS (30)
+	@cd protocol; for target in $$(cargo fuzz list); do \
+	  cargo fuzz run --sanitizer none "$$target" -- -max_total_time=$(FUZZ_SECONDS); \
+	done
+
+sqlx-prepare: tools-sqlx ## write .sqlx anew after a change of SQL or migrations
+	$(PREPARE)
+
+clean-local: ## stop services started by hand and remove .local
+	@deploy/services stop
+	rm -rf .local
+
+tools-nextest:
+	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest --version $(NEXTEST_VERSION)
+
+tools-deny:
+	@cargo deny --version 2>/dev/null | grep -qwF $(DENY_VERSION) || cargo install --locked cargo-deny --version $(DENY_VERSION)
+
+tools-sqlx:
+	@cargo sqlx --version 2>/dev/null | grep -qwF $(SQLX_VERSION) || \
+	  cargo install --locked sqlx-cli --version $(SQLX_VERSION) --no-default-features --features postgres,rustls
+
+tools-fuzz:
+	@deploy/services ensure g++
+	@cargo fuzz --version 2>/dev/null | grep -qwF $(FUZZ_VERSION) || cargo install --locked cargo-fuzz --version $(FUZZ_VERSION)
