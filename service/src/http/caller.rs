@@ -1,0 +1,125 @@
+//! Who is asking: the bearer token of a request, judged.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::extract::{FromRef, FromRequestParts};
+use axum::http::header;
+use axum::http::request::Parts;
+use jiff::Timestamp;
+use liveevents_protocol::id::RegionId;
+
+use super::error::ApiError;
+use crate::clock::Clock;
+use crate::token::{Claims, Expiry, Role, TokenError, Verifier};
+
+/// Judges tokens by the clock, and knows whether the origin can be reached. A part of a router's
+/// state; clones share everything.
+#[derive(Debug, Clone)]
+pub struct Authority {
+    verifier: Arc<Verifier>,
+    clock: Clock,
+    expiry: Arc<ArcSwap<Expiry>>,
+}
+
+impl Authority {
+    /// Refuses expired tokens until told that the origin is away.
+    #[must_use]
+    pub fn new(verifier: Arc<Verifier>, clock: Clock) -> Self {
+        let expiry = Arc::new(ArcSwap::from_pointee(Expiry::Strict));
+        Self {
+            verifier,
+            clock,
+            expiry,
+        }
+    }
+
+    /// An edge lost its origin, at that moment: service tokens that expire from then on stay good.
+    pub fn cut_off(&self, since: Timestamp) {
+        let expiry = Expiry::AcceptIfExpiredAfter(since);
+        self.expiry.store(Arc::new(expiry));
+    }
+
+    /// The origin is back: expired is expired.
+    pub fn in_contact(&self) {
+        self.expiry.store(Arc::new(Expiry::Strict));
+    }
+
+    /// Judges a token that did not come by HTTP.
+    ///
+    /// # Errors
+    /// If it is not accepted, and why.
+    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+        self.verifier
+            .verify(token, self.clock.now(), **self.expiry.load())
+    }
+}
+
+/// Whoever sent the request, by their token. As an extractor it refuses a request without a good one.
+#[derive(Debug, Clone)]
+pub struct Caller(pub Claims);
+
+impl Caller {
+    /// Passes one of these roles.
+    ///
+    /// # Errors
+    /// `Forbidden` for any other, naming those that may.
+    pub fn require(&self, roles: &[Role]) -> Result<(), ApiError> {
+        if roles.contains(&self.0.role) {
+            return Ok(());
+        }
+        let names: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
+        let (own, names) = (self.0.role, names.join(", "));
+        Err(ApiError::Forbidden(format!(
+            "this needs the role {names}; the token's is {own}"
+        )))
+    }
+
+    /// Passes if the token covers the region ([`Claims::covers`]).
+    ///
+    /// # Errors
+    /// `Forbidden` otherwise.
+    pub fn require_region(&self, region: &RegionId) -> Result<(), ApiError> {
+        if self.0.covers(region) {
+            return Ok(());
+        }
+        Err(ApiError::Forbidden(format!(
+            "the token does not cover the region {region}"
+        )))
+    }
+
+    /// The name for the audit log.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.0.subject
+    }
+}
+
+impl<S> FromRequestParts<S> for Caller
+where
+    S: Send + Sync,
+    Authority: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let token = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(bearer)
+            .ok_or(ApiError::Unauthorized("a bearer token is needed"))?;
+        Authority::from_ref(state)
+            .verify(token)
+            .map(Self)
+            .map_err(|error| ApiError::Unauthorized(error.reason()))
+    }
+}
+
+/// The token of `Bearer <token>`; the scheme's case does not matter (RFC 9110).
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim_start())
+}

@@ -1,0 +1,152 @@
+//! Extractors that fail with the envelope, naming the field at fault.
+//!
+//! Unknown fields are refused by the type being read: every request type says
+//! `#[serde(deny_unknown_fields)]`.
+
+use axum::body::Bytes;
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody, PathRejection};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+
+/// A JSON body; as an answer, the same as axum's. The content type is not looked at: there is no other
+/// kind of body, and a bearer token is sent by no browser unasked.
+/// `Option<Json<T>>` takes an empty body for `None`.
+#[derive(Debug, Clone, Copy)]
+pub struct Json<T>(pub T);
+
+/// The query string.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<T>(pub T);
+
+/// The variable parts of the path: one value, a tuple, or a struct naming them.
+#[derive(Debug, Clone, Copy)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        read(&body(request, state).await?).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, ApiError> {
+        let body = body(request, state).await?;
+        if body.is_empty() {
+            return Ok(None);
+        }
+        read(&body).map(|value| Some(Self(value)))
+    }
+}
+
+impl<T: serde::Serialize> axum::response::IntoResponse for Json<T> {
+    fn into_response(self) -> axum::response::Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let pairs = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        let query = serde_urlencoded::Deserializer::new(pairs);
+        serde_path_to_error::deserialize(query)
+            .map(Self)
+            .map_err(|error| at_fault(&error))
+    }
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(error)) => {
+                let kind = error.into_kind();
+                let message = kind.to_string();
+                match kind {
+                    ErrorKind::ParseErrorAtKey {
+                        key,
+                        value,
+                        expected_type,
+                    } => {
+                        let message = format!("{value:?} is not of type {expected_type}");
+                        Err(ApiError::field(key, message))
+                    }
+                    ErrorKind::DeserializeError { key, message, .. } => {
+                        Err(ApiError::field(key, message))
+                    }
+                    ErrorKind::InvalidUtf8InPathParam { key } => {
+                        Err(ApiError::field(key, "is not valid UTF-8"))
+                    }
+                    ErrorKind::ParseErrorAtIndex { .. }
+                    | ErrorKind::ParseError { .. }
+                    | ErrorKind::Message(_) => Err(ApiError::field("path", message)),
+                    _ => Err(ApiError::internal(message)),
+                }
+            }
+            Err(error) => Err(ApiError::internal(error)),
+        }
+    }
+}
+
+async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|error| match error {
+            BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+                ApiError::PayloadTooLarge
+            }
+            _ => ApiError::malformed("the body ended before its announced length"),
+        })
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        if error.inner().is_data() {
+            at_fault(&error)
+        } else {
+            malformed(error.inner())
+        }
+    })?;
+    json.end().map_err(|error| malformed(&error))?;
+    Ok(value)
+}
+
+fn malformed(error: &serde_json::Error) -> ApiError {
+    ApiError::malformed(format!("the body is not JSON: {error}"))
+}
+
+/// The field a reader stumbled over. A missing field is not yet in the path: serde reports it at its
+/// parent, by name.
+fn at_fault<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> ApiError {
+    let message = error.inner().to_string();
+    let mut field = match error.path().to_string() {
+        root if root == "." => String::new(),
+        path => path,
+    };
+    let missing = message
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split_once('`'));
+    if let Some((name, _)) = missing {
+        if !field.is_empty() {
+            field.push('.');
+        }
+        field.push_str(name);
+    }
+    if field.is_empty() {
+        ApiError::malformed(message)
+    } else {
+        ApiError::field(field, message)
+    }
+}

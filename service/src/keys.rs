@@ -1,0 +1,140 @@
+//! The origin's keys, all derived from the one configured secret.
+//!
+//! HKDF-SHA256 with a purpose each, so that no key is used for two things and none has to be stored: two
+//! replicas with the same secret sign alike, and a new secret is a new installation to every verifier.
+//! The purposes are part of what is deployed; changing one invalidates every token or position.
+//! Private keys never leave this type except to sign.
+
+use std::fmt;
+
+use ed25519_dalek::SigningKey;
+use hkdf::Hkdf;
+use liveevents_protocol::trust::PublicKey;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+const TOKEN_PURPOSE: &[u8] = b"liveevents token signing v1";
+const TRUST_PURPOSE: &[u8] = b"liveevents trust signing v1";
+const SEAL_PURPOSE: &[u8] = b"liveevents position seal v1";
+
+/// The shortest secret, in bytes: as many as each derived key has, so that guessing the secret is not
+/// the cheaper way.
+pub const MIN_SECRET: usize = 32;
+
+/// What the origin signs and seals with.
+#[derive(Clone)]
+pub struct Keys {
+    pub(crate) token: SigningKey,
+    pub(crate) trust: SigningKey,
+    seal: [u8; 32],
+}
+
+/// The secret has fewer than [`MIN_SECRET`] bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must have at least {MIN_SECRET} bytes")]
+pub struct SecretTooShort;
+
+impl Keys {
+    /// Derives every key.
+    ///
+    /// # Errors
+    /// If the secret is too short.
+    pub fn derive(secret: &SecretString) -> Result<Self, SecretTooShort> {
+        let secret = secret.expose_secret().as_bytes();
+        if secret.len() < MIN_SECRET {
+            return Err(SecretTooShort);
+        }
+        let hkdf = Hkdf::<Sha256>::new(None, secret);
+        Ok(Self {
+            token: SigningKey::from_bytes(&expand(&hkdf, TOKEN_PURPOSE)),
+            trust: SigningKey::from_bytes(&expand(&hkdf, TRUST_PURPOSE)),
+            seal: expand(&hkdf, SEAL_PURPOSE),
+        })
+    }
+
+    /// What tokens are verified with, for the trust bundle.
+    #[must_use]
+    pub fn public(&self) -> PublicKey {
+        let key = self.token.verifying_key().to_bytes();
+        PublicKey {
+            kid: kid(&key),
+            key,
+        }
+    }
+
+    /// The HMAC-SHA256 key that positions are sealed with.
+    #[must_use]
+    pub fn seal(&self) -> &[u8; 32] {
+        &self.seal
+    }
+}
+
+/// A key's name in token headers: the first 16 hexadecimal digits of its SHA-256.
+pub(crate) fn kid(public: &[u8; 32]) -> String {
+    let digest = Sha256::digest(public);
+    digest.iter().take(8).map(|b| format!("{b:02x}")).collect()
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys")
+            .field("kid", &self.public().kid)
+            .finish_non_exhaustive()
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "HKDF fails only above 255 hashes, 8160 bytes"
+)]
+fn expand(hkdf: &Hkdf<Sha256>, purpose: &[u8]) -> [u8; 32] {
+    let mut key = [0; 32];
+    hkdf.expand(purpose, &mut key).expect("32 bytes");
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "a secret of at least thirty-two bytes";
+
+    #[test]
+    fn the_same_secret_gives_the_same_keys_and_each_purpose_its_own() {
+        let keys = Keys::derive(&SECRET.into()).unwrap();
+        let again = Keys::derive(&SECRET.into()).unwrap();
+        assert_eq!(keys.public(), again.public());
+        assert_eq!(keys.seal(), again.seal());
+        assert_ne!(keys.token.to_bytes(), keys.trust.to_bytes());
+        assert_ne!(&keys.token.to_bytes(), keys.seal());
+        let other = Keys::derive(&format!("{SECRET}!").into()).unwrap();
+        assert_ne!(keys.public(), other.public());
+    }
+
+    /// What is deployed depends on the derivation: every token and position out there.
+    #[test]
+    fn the_derivation_is_pinned() {
+        let keys = Keys::derive(&SECRET.into()).unwrap();
+        assert_eq!(keys.public().kid, "PIN");
+        assert_eq!(keys.seal()[..4], [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_short_secret_is_refused() {
+        assert!(matches!(
+            Keys::derive(&"x".repeat(31).into()),
+            Err(SecretTooShort)
+        ));
+        assert!(Keys::derive(&"x".repeat(32).into()).is_ok());
+    }
+
+    #[test]
+    fn debug_shows_no_private_key() {
+        let keys = Keys::derive(&SECRET.into()).unwrap();
+        let shown = format!("{keys:?}");
+        assert_eq!(
+            shown,
+            format!("Keys {{ kid: {:?}, .. }}", keys.public().kid)
+        );
+    }
+}

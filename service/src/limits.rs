@@ -1,0 +1,32 @@
+//! Every bound of this crate, with its reason. What happens at the bound is said beside its use.
+
+use std::time::Duration;
+
+/// The largest request body: an event is at most 256 KB, and a request that carries one adds some
+/// kilobytes; the rest is room for escapes (`\u0041` is six bytes for one). api.md promises 1 MiB.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// The longest text of a framework's own rejection that is repeated to the caller.
+pub const MAX_REJECTION_TEXT: usize = 1024;
+
+/// The longest bearer token looked at: claims with 64 regions of 64 letters are 4.5 KB, in base64 6 KB.
+/// Anything longer is refused before it is decoded.
+pub const MAX_TOKEN: usize = 8 * 1024;
+
+/// How long a request may take from its headers to the head of its answer, its body included. Every
+/// call to Postgres has a shorter deadline of its own; this is the net, and bounds a trickled body.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a connection may take to send the next request's headers, idling between requests
+/// included. Longer than nginx keeps an idle upstream connection (60 s), so that nginx is the one to
+/// close and never writes into a connection we are closing.
+pub const HEADER_DEADLINE: Duration = Duration::from_secs(75);
+
+/// Header bytes of one request, and so the read buffer of a connection: a token (8 KiB), the
+/// other headers and some room. hyper's least is 8 KiB; its default of 400 KB times ten thousand
+/// connections would be 4 GB.
+pub const MAX_HEADERS: usize = 32 * 1024;
+
+/// How long to wait before accepting again after the system had no descriptor or memory left for a
+/// connection: accepting at once would spin, for the condition stays until a connection ends.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

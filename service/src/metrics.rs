@@ -1,0 +1,187 @@
+//! Prometheus metrics: making handles with the common prefix, and the text endpoint.
+//!
+//! A binary's metrics are all in its own `metrics.rs`, a struct of handles made from one [`Metrics`].
+//! Names get the prefix `liveevents_`; labels come from closed sets.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::header;
+use axum::routing::get;
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+};
+
+pub use prometheus::Error as MetricsError;
+
+/// Where a process's metrics are registered. Clones share it.
+#[derive(Clone)]
+pub struct Metrics(Registry);
+
+/// Upper bounds, in seconds, for what takes from a tenth of a millisecond (a read from memory) to ten
+/// seconds (a deadline).
+pub const SECONDS: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0,
+];
+
+impl Metrics {
+    /// An empty set.
+    ///
+    /// # Errors
+    /// Never in practice: the prefix is well formed.
+    pub fn new() -> Result<Self, MetricsError> {
+        Registry::new_custom(Some("liveevents".to_owned()), None).map(Self)
+    }
+
+    /// A number that only grows; end its name in `_total`.
+    ///
+    /// # Errors
+    /// Like all of these: if the name is taken or malformed.
+    pub fn counter(&self, name: &str, help: &str) -> Result<IntCounter, MetricsError> {
+        self.register(IntCounter::new(name, help)?)
+    }
+
+    /// Counters told apart by labels.
+    ///
+    /// # Errors
+    /// If the name is taken or malformed.
+    pub fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, MetricsError> {
+        self.register(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    /// A whole number that goes up and down.
+    ///
+    /// # Errors
+    /// If the name is taken or malformed.
+    pub fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, MetricsError> {
+        self.register(IntGauge::new(name, help)?)
+    }
+
+    /// A number with fractions that goes up and down, such as an age in seconds.
+    ///
+    /// # Errors
+    /// If the name is taken or malformed.
+    pub fn measure(&self, name: &str, help: &str) -> Result<Gauge, MetricsError> {
+        self.register(Gauge::new(name, help)?)
+    }
+
+    /// Gauges told apart by labels.
+    ///
+    /// # Errors
+    /// If the name is taken or malformed.
+    pub fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntGaugeVec, MetricsError> {
+        self.register(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    /// A distribution; end its name in its unit.
+    ///
+    /// # Errors
+    /// If the name is taken or malformed.
+    pub fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        bounds: &[f64],
+    ) -> Result<Histogram, MetricsError> {
+        let options = HistogramOpts::new(name, help).buckets(bounds.to_vec());
+        self.register(Histogram::with_opts(options)?)
+    }
+
+    /// Distributions told apart by labels.
+    ///
+    /// # Errors
+    /// If the name is taken or malformed.
+    pub fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        bounds: &[f64],
+        labels: &[&str],
+    ) -> Result<HistogramVec, MetricsError> {
+        let options = HistogramOpts::new(name, help).buckets(bounds.to_vec());
+        self.register(HistogramVec::new(options, labels)?)
+    }
+
+    fn register<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, MetricsError> {
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    /// All values in Prometheus's text format.
+    ///
+    /// # Errors
+    /// If a collector reports what the format cannot say.
+    pub fn render(&self) -> Result<String, MetricsError> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.0.gather(), &mut text)?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// `GET /metrics`.
+    pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        let metrics = self.clone();
+        let scrape = move || {
+            let text = metrics.render().map_err(crate::http::ApiError::internal);
+            let content_type = [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)];
+            std::future::ready(text.map(|text| (content_type, text)))
+        };
+        Router::new().route("/metrics", get(scrape))
+    }
+}
+
+/// What [`crate::http::layers`] counts.
+#[derive(Clone)]
+pub struct HttpMetrics {
+    answers: HistogramVec,
+    refusals: IntCounterVec,
+}
+
+impl HttpMetrics {
+    /// Registers `http_request_duration_seconds` and `http_refusals_total`.
+    ///
+    /// # Errors
+    /// If they are registered already.
+    pub fn new(metrics: &Metrics) -> Result<Self, MetricsError> {
+        Ok(Self {
+            answers: metrics.histograms(
+                "http_request_duration_seconds",
+                "Time from a request's headers to the head of its answer.",
+                SECONDS,
+                &["method", "route", "status"],
+            )?,
+            refusals: metrics.counters(
+                "http_refusals_total",
+                "Requests answered with an error, by its code.",
+                &["code"],
+            )?,
+        })
+    }
+
+    pub(crate) fn answered(
+        &self,
+        method: &str,
+        route: &str,
+        status: axum::http::StatusCode,
+        took: Duration,
+    ) {
+        self.answers
+            .with_label_values(&[method, route, status.as_str()])
+            .observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn refused(&self, code: &str) {
+        self.refusals.with_label_values(&[code]).inc();
+    }
+}
