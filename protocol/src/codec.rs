@@ -4,8 +4,9 @@
 //! is compressed), and the body: bincode 2 (standard configuration: little-endian, variable-length
 //! integers) of a struct in [`v1`], frozen by golden files.
 //!
-//! Decoders are total: any bytes give a value or a [`DecodeError`]. They allocate no more than the limit
-//! that they are told, whatever lengths the bytes claim, and accept no trailing bytes.
+//! Decoders are total: any bytes give a value or a [`DecodeError`], and none may trail. Whatever lengths the
+//! bytes claim and however small their elements are, what decoding takes in memory is bounded by
+//! [`limits`]: for a frame by a few times its limit, for entries by twice [`limits::MAX_DECODED`].
 
 mod framing;
 mod v1;
@@ -164,7 +165,8 @@ fn too_large(len: usize, limit: usize) -> Result<(), DecodeError> {
 }
 
 /// Splits a snapshot's entries into encoded chunks of about [`limits::SNAPSHOT_CHUNK`] bytes; an entry
-/// larger than that is a chunk of its own. At least one chunk, which may be empty.
+/// larger than that is a chunk of its own, and none has more than [`limits::CHUNK_ENTRIES`]. At least one
+/// chunk, which may be empty.
 ///
 /// # Errors
 /// If one entry alone is above [`limits::MAX_ROW`].
@@ -176,7 +178,9 @@ pub fn encode_chunks(entries: &[Stamped]) -> Result<Vec<Vec<u8>>, EncodeError> {
         let mut count = 0_usize;
         for entry in rest {
             let len = v1::stamped_len(entry)?;
-            if count > 0 && size.saturating_add(len) > limits::SNAPSHOT_CHUNK {
+            let full =
+                size.saturating_add(len) > limits::SNAPSHOT_CHUNK || count >= limits::CHUNK_ENTRIES;
+            if count > 0 && full {
                 break;
             }
             size = size.saturating_add(len);

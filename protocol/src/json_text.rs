@@ -1,7 +1,8 @@
 //! Free-form JSON that is carried, not understood.
 //!
 //! It stays the text that its author wrote: numbers keep their digits, objects their order, and
-//! nothing is parsed again on its way to a player. It is checked to be JSON once, when it is made.
+//! nothing is parsed again on its way to a player. It is checked to be JSON once, when it is made, and
+//! not to nest deeper than the parsers that games use will follow.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +10,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// A piece of valid JSON.
+use crate::limits::MAX_JSON_DEPTH;
+
+/// A piece of valid JSON, nested at most [`MAX_JSON_DEPTH`] levels.
 #[derive(Clone)]
 pub struct JsonText(Arc<RawValue>);
 
@@ -17,9 +20,9 @@ impl JsonText {
     /// Checks and takes a text.
     ///
     /// # Errors
-    /// If it is not one JSON value.
+    /// If it is not one JSON value, or nests too deep.
     pub fn new(text: String) -> Result<Self, serde_json::Error> {
-        RawValue::from_string(text).map(|raw| Self(Arc::from(raw)))
+        Self::check(RawValue::from_string(text)?)
     }
 
     /// An object without members.
@@ -36,11 +39,42 @@ impl JsonText {
         Self::new(text.to_owned()).expect("a literal is JSON")
     }
 
+    fn check<E: serde::de::Error>(raw: Box<RawValue>) -> Result<Self, E> {
+        if depth(raw.get()) > MAX_JSON_DEPTH {
+            return Err(E::custom(format_args!(
+                "nests deeper than {MAX_JSON_DEPTH} levels"
+            )));
+        }
+        Ok(Self(Arc::from(raw)))
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
+}
+
+/// How many objects and arrays are open at the deepest place of a valid JSON text.
+fn depth(json: &str) -> usize {
+    let (mut open, mut deepest) = (0_usize, 0);
+    let mut bytes = json.bytes();
+    let mut in_string = false;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => {
+                bytes.next();
+            }
+            b'[' | b'{' if !in_string => {
+                open = open.saturating_add(1);
+                deepest = deepest.max(open);
+            }
+            b']' | b'}' if !in_string => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 impl PartialEq for JsonText {
@@ -65,7 +99,7 @@ impl Serialize for JsonText {
 
 impl<'de> Deserialize<'de> for JsonText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Box::<RawValue>::deserialize(deserializer).map(|raw| Self(Arc::from(raw)))
+        Self::check(Box::<RawValue>::deserialize(deserializer)?)
     }
 }
 
@@ -81,5 +115,22 @@ mod tests {
         assert_eq!(JsonText::empty_object().as_str(), "{}");
         assert!(JsonText::new("{".to_owned()).is_err());
         assert!(JsonText::new("1 2".to_owned()).is_err());
+    }
+
+    #[test]
+    fn nests_so_deep_and_no_deeper() {
+        let nested = |levels| "[".repeat(levels) + &"]".repeat(levels);
+        assert!(JsonText::new(nested(MAX_JSON_DEPTH)).is_ok());
+        for levels in [MAX_JSON_DEPTH + 1, 100_000] {
+            let text = nested(levels);
+            assert!(serde_json::from_str::<JsonText>(&text).is_err());
+            assert!(JsonText::new(text).is_err());
+        }
+        let flat = r#"{"a": "[[[[\"[[[[\\", "b": [[], [], {}], "[{": "\\"}"#;
+        assert_eq!(depth(flat), 3);
+        let many = format!("[{}[]]", "[],".repeat(1_000));
+        assert!(JsonText::new(many).is_ok());
+        let quoted = format!("[\"{}\"]", "[".repeat(1_000));
+        assert!(JsonText::new(quoted).is_ok());
     }
 }

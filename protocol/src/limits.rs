@@ -5,6 +5,10 @@ use std::time::Duration;
 /// An event's whole content, encoded: the contract's 256 KB of event plus room for the envelope.
 pub const MAX_CONTENT: usize = 300 * 1024;
 
+/// Levels of free-form JSON. Parsers of games follow 64 levels at least (.NET's default); a message
+/// puts up to six around a localization's texts.
+pub const MAX_JSON_DEPTH: usize = 56;
+
 /// Occurrences of one assignment: 60 days ahead, at most one every 90 minutes.
 pub const MAX_OCCURRENCES: usize = 1_000;
 
@@ -16,6 +20,12 @@ pub const MAX_TOMBSTONES: usize = 10_000;
 /// hundred occurrences each is about 2 MB.
 pub const MAX_ROW: usize = 4 * 1024 * 1024;
 
+/// What the entries of one row or chunk may take in memory while they are decoded, their bytes
+/// included. Four times the bytes, so that small entries (24 bytes for a tag of one letter, 208 for a
+/// removal) do not multiply what a peer sent: room for 75,000 entries, where a stop of everything has
+/// 1,000. The value made of it takes as much again at most.
+pub const MAX_DECODED: usize = 4 * MAX_ROW;
+
 /// A frame's body before compression: one row at its largest, and its envelope.
 pub const MAX_BODY: usize = MAX_ROW + 64 * 1024;
 
@@ -26,15 +36,15 @@ pub const MAX_HELLO: usize = 64 * 1024;
 /// Entries in one snapshot chunk, encoded, unless one entry alone is larger.
 pub const SNAPSHOT_CHUNK: usize = 512 * 1024;
 
+/// Entries in one snapshot chunk, so that a chunk of many small ones decodes within
+/// [`MAX_DECODED`]: 10,000 take 2 MB, and 512 KiB of one-letter tags 13 MB.
+pub const CHUNK_ENTRIES: usize = 10_000;
+
 /// Rows sent in one frame, encoded, unless one row alone is larger.
 pub const ROWS_CHUNK: usize = 512 * 1024;
 
 /// Bodies from here on are compressed: below it zstd's own header eats the gain.
 pub const COMPRESS_FROM: usize = 1024;
-
-/// A compressed body's back-references reach no further than 8 MiB (2^23): what a decoder has to
-/// keep.
-pub const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// A message from a game server: a hello with 100 filters is under 8 KiB.
 pub const MAX_CLIENT_MESSAGE: usize = 64 * 1024;

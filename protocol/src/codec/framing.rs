@@ -12,13 +12,15 @@ pub struct RawFrame {
     pub(super) kind: u8,
     flags: u8,
     body: Vec<u8>,
+    /// Of the body, decompressed.
+    limit: usize,
 }
 
 impl RawFrame {
     pub(super) fn body(&self) -> Result<std::borrow::Cow<'_, [u8]>, DecodeError> {
         match self.flags {
             0 => Ok(self.body.as_slice().into()),
-            COMPRESSED => zstd_body::decompress(&self.body, MAX_BODY).map(Into::into),
+            COMPRESSED => zstd_body::decompress(&self.body, self.limit).map(Into::into),
             other => Err(DecodeError::UnknownFlags(other)),
         }
     }
@@ -56,15 +58,20 @@ pub(super) fn frame(kind: u8, body: Vec<u8>) -> Result<Vec<u8>, EncodeError> {
 #[derive(Debug)]
 pub struct FrameDecoder {
     buffer: Vec<u8>,
+    /// Bytes at the front of the buffer that were given out as frames. They go with the next push:
+    /// a push may bring thousands of frames, and moving the rest up for each would be quadratic.
+    taken: usize,
     limit: usize,
 }
 
 impl FrameDecoder {
-    /// Takes frames with bodies up to `limit` bytes (at most [`MAX_BODY`]).
+    /// Takes frames with bodies up to `limit` bytes (at most [`MAX_BODY`]), before and after
+    /// decompression.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self {
             buffer: Vec::new(),
+            taken: 0,
             limit: limit.min(MAX_BODY),
         }
     }
@@ -76,6 +83,8 @@ impl FrameDecoder {
 
     /// Takes bytes in.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
@@ -85,8 +94,8 @@ impl FrameDecoder {
     /// If the header claims more than the limit, or less than a header. The stream cannot be read any
     /// further then.
     pub fn next_frame(&mut self) -> Result<Option<RawFrame>, DecodeError> {
-        let Some((&[a, b, c, d, kind, flags], rest)) = self.buffer.split_first_chunk::<HEADER>()
-        else {
+        let pending = self.buffer.get(self.taken..).unwrap_or_default();
+        let Some((&[a, b, c, d, kind, flags], rest)) = pending.split_first_chunk::<HEADER>() else {
             return Ok(None);
         };
         let len = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
@@ -99,8 +108,13 @@ impl FrameDecoder {
         let Some(body) = rest.get(..len) else {
             return Ok(None);
         };
-        let body = body.to_vec();
-        self.buffer.drain(..HEADER.saturating_add(len));
-        Ok(Some(RawFrame { kind, flags, body }))
+        let frame = RawFrame {
+            kind,
+            flags,
+            body: body.to_vec(),
+            limit: self.limit,
+        };
+        self.taken = self.taken.saturating_add(HEADER).saturating_add(len);
+        Ok(Some(frame))
     }
 }

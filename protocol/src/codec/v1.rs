@@ -4,6 +4,7 @@
 //! Times are microseconds since 1970; identifiers are text; UUIDs 16 bytes; JSON is text.
 
 mod convert;
+mod list;
 
 use bincode::{Decode, Encode};
 
@@ -12,6 +13,8 @@ use crate::entry::{Entry, Stamped};
 use crate::frame::{EdgeFrame, OriginFrame};
 use crate::limits::{MAX_BODY, MAX_HELLO, MAX_ROW};
 use crate::trust::TrustBundle;
+
+use list::List;
 
 #[derive(Encode, Decode)]
 struct WireHello {
@@ -116,8 +119,8 @@ struct WireContent {
     description: String,
     category: Option<String>,
     priority: i32,
-    tags: Vec<String>,
-    localizations: Vec<WireLocalization>,
+    tags: List<String>,
+    localizations: List<WireLocalization>,
     configuration: String,
 }
 
@@ -145,7 +148,7 @@ struct WireAssignment {
     salt: String,
     live: Option<u32>,
     candidate: Option<WireCandidate>,
-    schedule: Vec<(i64, i64)>,
+    schedule: List<(i64, i64)>,
     paused: bool,
     stopped: bool,
 }
@@ -279,21 +282,19 @@ pub(super) fn origin_frame(kind: u8, body: &[u8]) -> Result<OriginFrame, DecodeE
 }
 
 pub(super) fn encode_entries(entries: &[Entry]) -> Result<Vec<u8>, EncodeError> {
-    let wire: Vec<WireEntry> = entries.iter().map(WireEntry::from).collect();
-    write(wire, MAX_ROW)
+    list::write::<WireEntry, _>(entries)
 }
 
 pub(super) fn decode_entries(bytes: &[u8]) -> Result<Vec<Entry>, DecodeError> {
-    read_list::<WireEntry, _>(bytes)
+    list::read::<WireEntry, _>(bytes)
 }
 
 pub(super) fn encode_stamped(entries: &[Stamped]) -> Result<Vec<u8>, EncodeError> {
-    let wire: Vec<WireStamped> = entries.iter().map(WireStamped::from).collect();
-    write(wire, MAX_ROW)
+    list::write::<WireStamped, _>(entries)
 }
 
 pub(super) fn decode_stamped(bytes: &[u8]) -> Result<Vec<Stamped>, DecodeError> {
-    read_list::<WireStamped, _>(bytes)
+    list::read::<WireStamped, _>(bytes)
 }
 
 pub(super) fn stamped_len(entry: &Stamped) -> Result<usize, EncodeError> {
@@ -322,35 +323,16 @@ fn write<T: Encode>(value: T, limit: usize) -> Result<Vec<u8>, EncodeError> {
 
 fn read<T: Decode<()>, const LIMIT: usize>(bytes: &[u8]) -> Result<T, DecodeError> {
     too_large(bytes.len(), LIMIT)?;
-    let config = bincode::config::standard().with_limit::<LIMIT>();
+    read_within::<T, LIMIT>(bytes)
+}
+
+/// `MEMORY` is what bincode may claim for the value: its bytes, and lists' elements before they are read.
+fn read_within<T: Decode<()>, const MEMORY: usize>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let config = bincode::config::standard().with_limit::<MEMORY>();
     let (value, read) = bincode::decode_from_slice(bytes, config)
         .map_err(|error| DecodeError::Malformed(error.to_string()))?;
     match bytes.len().saturating_sub(read) {
         0 => Ok(value),
-        more => Err(DecodeError::Trailing(more)),
-    }
-}
-
-/// Reads what was written as a `Vec<W>`, element by element: the list grows with what is really there,
-/// not with the length that the bytes claim.
-fn read_list<W, T>(bytes: &[u8]) -> Result<Vec<T>, DecodeError>
-where
-    W: Decode<()> + TryInto<T, Error = DecodeError>,
-{
-    too_large(bytes.len(), MAX_ROW)?;
-    let config = bincode::config::standard().with_limit::<MAX_ROW>();
-    let malformed = |error: bincode::error::DecodeError| DecodeError::Malformed(error.to_string());
-    let (count, read) = bincode::decode_from_slice::<u64, _>(bytes, config).map_err(malformed)?;
-    let mut rest = bytes.get(read..).unwrap_or_default();
-    let mut list = Vec::new();
-    for _ in 0..count {
-        let (element, read) =
-            bincode::decode_from_slice::<W, _>(rest, config).map_err(malformed)?;
-        list.push(element.try_into()?);
-        rest = rest.get(read..).unwrap_or_default();
-    }
-    match rest.len() {
-        0 => Ok(list),
         more => Err(DecodeError::Trailing(more)),
     }
 }

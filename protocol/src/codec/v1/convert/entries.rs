@@ -84,7 +84,7 @@ impl From<&Content> for WireContent {
             description: content.description.clone(),
             category: content.category.clone(),
             priority: content.priority,
-            tags: content.tags.clone(),
+            tags: content.tags.iter().cloned().collect(),
             localizations: content
                 .localizations
                 .iter()
@@ -106,6 +106,7 @@ impl TryFrom<WireContent> for Content {
     fn try_from(wire: WireContent) -> Result<Self, DecodeError> {
         let localizations = wire
             .localizations
+            .into_inner()
             .into_iter()
             .map(|texts| {
                 let custom_fields = texts
@@ -128,7 +129,7 @@ impl TryFrom<WireContent> for Content {
             description: wire.description,
             category: wire.category,
             priority: wire.priority,
-            tags: wire.tags,
+            tags: wire.tags.into_inner(),
             localizations,
             configuration: json("configuration", wire.configuration)?,
         })
@@ -185,6 +186,7 @@ impl TryFrom<WireAssignment> for Assignment {
     fn try_from(wire: WireAssignment) -> Result<Self, DecodeError> {
         let occurrences = wire
             .schedule
+            .into_inner()
             .into_iter()
             .map(|(opens, closes)| {
                 Ok(Occurrence {
