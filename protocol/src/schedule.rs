@@ -9,7 +9,6 @@ use crate::limits;
 
 /// One stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Occurrence {
     /// First instant shown.
     pub opens: Timestamp,
@@ -40,21 +39,27 @@ pub enum ScheduleError {
     },
 }
 
-/// Occurrences in order of time, without overlap. An empty schedule never opens.
+/// Occurrences in order of time, without overlap, to the microsecond: finer than that neither the database
+/// nor the wire can tell, and what opens and closes within one would be undecodable at every edge. An empty
+/// schedule never opens.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
 pub struct Schedule(Vec<Occurrence>);
 
 impl Schedule {
-    /// Checks order, overlap and number.
+    /// Checks order, overlap and number, after cutting times to microseconds.
     ///
     /// # Errors
     /// Naming the first occurrence that is wrong.
-    pub fn new(occurrences: Vec<Occurrence>) -> Result<Self, ScheduleError> {
+    pub fn new(mut occurrences: Vec<Occurrence>) -> Result<Self, ScheduleError> {
         if occurrences.len() > limits::MAX_OCCURRENCES {
             return Err(ScheduleError::TooMany {
                 count: occurrences.len(),
             });
+        }
+        for occurrence in &mut occurrences {
+            occurrence.opens = to_microsecond(occurrence.opens);
+            occurrence.closes = to_microsecond(occurrence.closes);
         }
         let mut before: Option<&Occurrence> = None;
         for (index, occurrence) in occurrences.iter().enumerate() {
@@ -100,6 +105,10 @@ impl Schedule {
     }
 }
 
+fn to_microsecond(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
+}
+
 impl<'de> Deserialize<'de> for Schedule {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::new(Vec::deserialize(deserializer)?).map_err(serde::de::Error::custom)
@@ -142,6 +151,22 @@ mod tests {
             assert_eq!(schedule.is_open(at(now)), open, "at {now}");
             assert_eq!(schedule.next_switch(at(now)), next.map(at), "at {now}");
         }
+    }
+
+    #[test]
+    fn knows_nothing_finer_than_a_microsecond() {
+        let schedule = |opens: i128, closes: i128| {
+            Schedule::new(vec![Occurrence {
+                opens: Timestamp::from_nanosecond(opens).unwrap(),
+                closes: Timestamp::from_nanosecond(closes).unwrap(),
+            }])
+        };
+        assert_eq!(schedule(1_001, 2_999), schedule(1_000, 2_000));
+        assert!(schedule(1_000, 2_000).is_ok());
+        assert_eq!(
+            schedule(1_001, 1_999),
+            Err(ScheduleError::Empty { index: 0 })
+        );
     }
 
     #[test]
