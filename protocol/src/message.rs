@@ -1,17 +1,21 @@
 //! What edge and game server say to each other: JSON text over WebSocket, subprotocol
 //! [`SUBPROTOCOL`].
 //!
-//! Each message is an object with a `type`. Receivers ignore fields and types that they do not know, so
-//! that either side may be the newer one. A message is read in two steps, the type and then its struct,
+//! Each message is an object with a `type`. Receivers ignore fields, types and kinds of entry that they do
+//! not know, so that either side may be the newer one. A message is read in two steps, the type and then its struct,
 //! because serde's tagged enums would buffer free-form JSON instead of leaving it text.
+
+mod entry;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::entry::{Delta, Entry, EntryKey, Snapshot, Stamped, Value};
-use crate::id::{EdgeId, EventId, Installation, RegionId};
+use crate::entry::{Delta, Entry, Snapshot, Stamped, Value};
+use crate::id::{EdgeId, Installation, RegionId};
 use crate::model::{Assignment, Content};
-use crate::version::{Epoch, Revision, Version};
+use crate::version::{Epoch, Version};
+
+pub use entry::EntryMessage;
 
 /// The WebSocket subprotocol, which names the version.
 pub const SUBPROTOCOL: &str = "liveevents.v1";
@@ -161,33 +165,9 @@ pub struct DeltaMessage {
     /// When version `to` was written at the origin, where the edge knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub committed_at: Option<Timestamp>,
-    /// To be applied together.
+    /// To be applied together. Those of a newer edge that are not known here are left out.
+    #[serde(deserialize_with = "entry::known")]
     pub entries: Vec<EntryMessage>,
-}
-
-/// One entry of a delta: `{"content": …}`, `{"assignment": …}`, `{"removedContent": …}` or
-/// `{"removedAssignment": …}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum EntryMessage {
-    /// A revision's content.
-    Content(Content),
-    /// An event's assignment.
-    Assignment(Assignment),
-    /// A content that nothing needs any more.
-    #[serde(rename_all = "camelCase")]
-    RemovedContent {
-        /// Of which event.
-        event_id: EventId,
-        /// Which revision.
-        revision: Revision,
-    },
-    /// An assignment that is over.
-    #[serde(rename_all = "camelCase")]
-    RemovedAssignment {
-        /// Of which event.
-        event_id: EventId,
-    },
 }
 
 /// Where this edge is.
@@ -378,34 +358,6 @@ impl DeltaMessage {
             from: self.from,
             to: self.to,
             entries,
-        }
-    }
-}
-
-impl From<Entry> for EntryMessage {
-    fn from(entry: Entry) -> Self {
-        match entry {
-            Entry::Put(Value::Content(content)) => Self::Content((*content).clone()),
-            Entry::Put(Value::Assignment(assignment)) => Self::Assignment((*assignment).clone()),
-            Entry::Removal(EntryKey::Content(event_id, revision)) => {
-                Self::RemovedContent { event_id, revision }
-            }
-            Entry::Removal(EntryKey::Assignment(event_id)) => Self::RemovedAssignment { event_id },
-        }
-    }
-}
-
-impl From<EntryMessage> for Entry {
-    fn from(entry: EntryMessage) -> Self {
-        match entry {
-            EntryMessage::Content(content) => content.into(),
-            EntryMessage::Assignment(assignment) => assignment.into(),
-            EntryMessage::RemovedContent { event_id, revision } => {
-                Self::Removal(EntryKey::Content(event_id, revision))
-            }
-            EntryMessage::RemovedAssignment { event_id } => {
-                Self::Removal(EntryKey::Assignment(event_id))
-            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::id::EventId;
 use crate::json_text::JsonText;
@@ -73,7 +73,8 @@ impl FromStr for EventType {
     }
 }
 
-/// Texts of an event in one language.
+/// Texts of an event in one language. Read on its own, as in a REST request, it refuses unknown fields;
+/// within a [`Content`], which a newer edge may have sent, it ignores them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Localization {
@@ -114,10 +115,34 @@ pub struct Content {
     #[serde(default)]
     pub tags: Vec<String>,
     /// Texts by language tag (BCP 47).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "known_texts")]
     pub localizations: BTreeMap<String, Localization>,
     /// What the game does with it.
     pub configuration: JsonText,
+}
+
+fn known_texts<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<BTreeMap<String, Localization>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(remote = "Localization", rename_all = "camelCase")]
+    struct Known {
+        #[serde(default)]
+        display_name: Option<String>,
+        #[serde(default)]
+        description: Option<String>,
+        #[serde(default)]
+        custom_fields: Option<JsonText>,
+    }
+
+    #[derive(Deserialize)]
+    struct Texts(#[serde(with = "Known")] Localization);
+
+    let texts = BTreeMap::<String, Texts>::deserialize(deserializer)?;
+    Ok(texts
+        .into_iter()
+        .map(|(language, Texts(texts))| (language, texts))
+        .collect())
 }
 
 /// What an exposure's bucket is computed from.

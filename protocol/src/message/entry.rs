@@ -1,0 +1,106 @@
+//! One entry of a delta, as JSON: an object with one member, named after the kind of entry.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::entry::{Entry, EntryKey, Value};
+use crate::id::EventId;
+use crate::model::{Assignment, Content};
+use crate::version::Revision;
+
+/// `{"content": …}`, `{"assignment": …}`, `{"removedContent": …}` or `{"removedAssignment": …}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EntryMessage {
+    /// A revision's content.
+    Content(Content),
+    /// An event's assignment.
+    Assignment(Assignment),
+    /// A content that nothing needs any more.
+    #[serde(rename_all = "camelCase")]
+    RemovedContent {
+        /// Of which event.
+        event_id: EventId,
+        /// Which revision.
+        revision: Revision,
+    },
+    /// An assignment that is over.
+    #[serde(rename_all = "camelCase")]
+    RemovedAssignment {
+        /// Of which event.
+        event_id: EventId,
+    },
+}
+
+impl From<Entry> for EntryMessage {
+    fn from(entry: Entry) -> Self {
+        match entry {
+            Entry::Put(Value::Content(content)) => Self::Content((*content).clone()),
+            Entry::Put(Value::Assignment(assignment)) => Self::Assignment((*assignment).clone()),
+            Entry::Removal(EntryKey::Content(event_id, revision)) => {
+                Self::RemovedContent { event_id, revision }
+            }
+            Entry::Removal(EntryKey::Assignment(event_id)) => Self::RemovedAssignment { event_id },
+        }
+    }
+}
+
+impl From<EntryMessage> for Entry {
+    fn from(entry: EntryMessage) -> Self {
+        match entry {
+            EntryMessage::Content(content) => content.into(),
+            EntryMessage::Assignment(assignment) => assignment.into(),
+            EntryMessage::RemovedContent { event_id, revision } => {
+                Self::Removal(EntryKey::Content(event_id, revision))
+            }
+            EntryMessage::RemovedAssignment { event_id } => {
+                Self::Removal(EntryKey::Assignment(event_id))
+            }
+        }
+    }
+}
+
+/// Reads those that are known here. The derived form of an enum would refuse the whole delta for one kind
+/// that only a newer edge has.
+pub(super) fn known<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<EntryMessage>, D::Error> {
+    let entries = Vec::<Members>::deserialize(deserializer)?;
+    Ok(entries.into_iter().filter_map(Members::known).collect())
+}
+
+/// The members that an entry may have. It has one, or none that is known.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Members {
+    content: Option<Content>,
+    assignment: Option<Assignment>,
+    removed_content: Option<RemovedContent>,
+    removed_assignment: Option<RemovedAssignment>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RemovedContent {
+    event_id: EventId,
+    revision: Revision,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RemovedAssignment {
+    event_id: EventId,
+}
+
+impl Members {
+    fn known(self) -> Option<EntryMessage> {
+        let removed_content = |RemovedContent { event_id, revision }| {
+            EntryMessage::RemovedContent { event_id, revision }
+        };
+        let removed_assignment =
+            |RemovedAssignment { event_id }| EntryMessage::RemovedAssignment { event_id };
+        None.or(self.content.map(EntryMessage::Content))
+            .or(self.assignment.map(EntryMessage::Assignment))
+            .or(self.removed_content.map(removed_content))
+            .or(self.removed_assignment.map(removed_assignment))
+    }
+}
