@@ -207,18 +207,20 @@ impl RegionState {
         self.slots.insert_mut(key, Slot { version, value });
     }
 
-    /// Forgets the oldest removals past the limit; who has not heard of them needs a snapshot.
+    /// Forgets the oldest removals past the limit, and with them all that no delta can tell any more; who
+    /// has not heard of them needs a snapshot.
     fn raise_floor(&mut self) {
-        while self.tombstones.size() > MAX_TOMBSTONES {
-            let Some(oldest) = self.tombstones.first().cloned() else {
+        while let Some(oldest) = self.tombstones.first().cloned() {
+            let (version, key) = &oldest;
+            if self.tombstones.size() <= MAX_TOMBSTONES && *version > self.floor {
                 return;
-            };
-            self.tombstones.remove_mut(&oldest);
-            self.by_version.remove_mut(&oldest);
-            self.floor = self.floor.max(oldest.0);
-            if let Some(key) = &oldest.1 {
+            }
+            self.floor = self.floor.max(*version);
+            if let Some(key) = key {
                 self.slots.remove_mut(key);
             }
+            self.by_version.remove_mut(&oldest);
+            self.tombstones.remove_mut(&oldest);
         }
     }
 
@@ -231,6 +233,8 @@ impl RegionState {
         let entries = self
             .by_version
             .range((from.next(), None)..)
+            // At the end of the range `next` stays where it is.
+            .filter(|(version, _)| *version > from)
             .filter_map(|(version, key)| {
                 let key = key.as_ref()?;
                 Some(stamped(*version, key, self.slots.get(key)?))
