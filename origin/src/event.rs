@@ -1,0 +1,16 @@
+//! Events: what designers write, as plain data and pure functions.
+//!
+//! A request's fields become a [`document::Document`] once, at the rim; inside, nothing is checked
+//! twice. Nothing here knows HTTP, SQL, the clock or randomness: time is an argument.
+
+pub mod approval;
+pub mod document;
+pub mod fault;
+pub mod fields;
+pub mod lifecycle;
+pub mod naming;
+pub mod record;
+pub mod recurrence;
+pub mod schedule;
+pub mod timing;
+pub mod wall_clock;

@@ -1,0 +1,152 @@
+//! The rules for single fields of a document.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use liveevents_protocol::json_text::JsonText;
+use liveevents_protocol::model::Localization;
+use serde_json::Value;
+
+use crate::event::fault::Faults;
+use crate::event::fields::EventFields;
+use crate::limits;
+
+/// A name: not blank, on one line, of a sensible length.
+pub(super) fn text(faults: &mut Faults, field: &str, text: &str, max: usize) -> String {
+    if text.trim().is_empty() {
+        faults.add(field, "must not be blank");
+    } else if text.chars().count() > max {
+        faults.add(field, format!("must have at most {max} characters"));
+    } else if text.chars().any(char::is_control) {
+        faults.add(field, "must not have line breaks or control characters");
+    }
+    text.to_owned()
+}
+
+pub(super) fn tags(faults: &mut Faults, tags: &[String]) {
+    if tags.len() > limits::MAX_TAGS {
+        faults.add("tags", format!("must have at most {}", limits::MAX_TAGS));
+    }
+    let mut seen = BTreeSet::new();
+    for (index, tag) in tags.iter().enumerate() {
+        let field = format!("tags[{index}]");
+        text(faults, &field, tag, limits::MAX_TAG);
+        if !seen.insert(tag) {
+            faults.add(field, format!("repeats {tag:?}"));
+        }
+    }
+}
+
+/// What a bucketing key may be called.
+pub(super) fn bucket_by(faults: &mut Faults, name: &str) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > limits::MAX_TAG || !name.chars().all(plain) {
+        faults.add(
+            "bucketBy",
+            "must be a plain name such as player, match or guild",
+        );
+    }
+}
+
+pub(super) fn localizations(faults: &mut Faults, given: &BTreeMap<String, Localization>) {
+    if given.len() > limits::MAX_LOCALIZATIONS {
+        faults.add(
+            "localizations",
+            format!("must have at most {}", limits::MAX_LOCALIZATIONS),
+        );
+    }
+    for (language, localization) in given {
+        let field = format!("localizations.{language}");
+        if !is_language_tag(language) {
+            faults.add(field.clone(), "must be a language tag such as de or pt-BR");
+        }
+        if let Some(name) = &localization.display_name {
+            text(
+                faults,
+                &format!("{field}.displayName"),
+                name,
+                limits::MAX_NAME,
+            );
+        }
+        if let Some(custom) = &localization.custom_fields {
+            object(faults, &format!("{field}.customFields"), custom);
+        }
+    }
+}
+
+/// The shape of BCP 47: a language of letters, then subtags.
+fn is_language_tag(tag: &str) -> bool {
+    let mut subtags = tag.split('-');
+    let language = subtags.next().unwrap_or_default();
+    (2..=8).contains(&language.len())
+        && language.chars().all(|c| c.is_ascii_alphabetic())
+        && tag.len() <= 35
+        && subtags.all(|subtag| {
+            (1..=8).contains(&subtag.len()) && subtag.chars().all(|c| c.is_ascii_alphanumeric())
+        })
+}
+
+/// An object, in which bonuses, amounts and multipliers are positive.
+pub(super) fn configuration(faults: &mut Faults, configuration: &JsonText) {
+    if let Some(members) = object(faults, "configuration", configuration) {
+        for part in ["rewards", "multipliers"] {
+            if let Some(value) = members.get(part) {
+                positive(faults, &format!("configuration.{part}"), value);
+            }
+        }
+    }
+}
+
+fn object(
+    faults: &mut Faults,
+    field: &str,
+    json: &JsonText,
+) -> Option<serde_json::Map<String, Value>> {
+    match serde_json::from_str(json.as_str()) {
+        Ok(Value::Object(members)) => Some(members),
+        Ok(_) => {
+            faults.add(field, "must be an object");
+            None
+        }
+        Err(error) => {
+            faults.add(field, error);
+            None
+        }
+    }
+}
+
+/// Every number within is positive. Recursion ends where `JsonText` ends nesting.
+fn positive(faults: &mut Faults, field: &str, value: &Value) {
+    match value {
+        Value::Number(number) => {
+            if !number.as_f64().is_some_and(|number| number > 0.0) {
+                faults.add(field, "must be positive");
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                positive(faults, &format!("{field}[{index}]"), item);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                positive(faults, &format!("{field}.{name}"), member);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+pub(super) fn size(faults: &mut Faults, fields: &EventFields) {
+    match serde_json::to_vec(fields) {
+        Ok(json) if json.len() > limits::MAX_EVENT => faults.add(
+            "configuration",
+            format!(
+                "the whole event must have at most {} bytes, has {}",
+                limits::MAX_EVENT,
+                json.len()
+            ),
+        ),
+        Ok(_) => {}
+        Err(error) => faults.add("configuration", error),
+    }
+}

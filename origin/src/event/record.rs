@@ -1,0 +1,43 @@
+//! An event and its revisions as the origin holds them.
+
+use jiff::Timestamp;
+use liveevents_protocol::id::EventId;
+use liveevents_protocol::version::Revision;
+
+use super::approval::Approval;
+use super::document::Document;
+use super::lifecycle::State;
+
+/// An event with its newest revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its name.
+    pub id: EventId,
+    /// Where in its life it is.
+    pub state: State,
+    /// Decides which side of an exposure a bucketing key is on; made once, kept for good.
+    pub salt: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// When it was last edited, or changed state.
+    pub updated_at: Timestamp,
+    /// What the last accepted edit made.
+    pub newest: Revised,
+}
+
+/// One revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revised {
+    /// Its number.
+    pub revision: Revision,
+    /// What it says.
+    pub document: Document,
+    /// Whether it may be deployed.
+    pub approval: Approval,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+}

@@ -1,0 +1,14 @@
+//! The origin: owns Postgres and every decision, answers the REST API, and pushes to edges.
+//!
+//! In reading order: how it is configured and wired, what events are, what a deployment makes of them,
+//! how a change is committed, where it is stored, and how it is asked for.
+
+pub mod limits;
+
+pub mod event;
+pub mod rollout;
+
+pub mod change;
+pub mod epoch;
+pub mod seal;
+pub mod store;

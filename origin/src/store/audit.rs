@@ -1,0 +1,154 @@
+//! The audit log: who did what, when, and what it was before and after. Only ever added to, in the
+//! transaction of what it records.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sqlx::{PgConnection, query};
+
+use super::{Page, Paged, StoreError, Time, containing, count, time};
+
+/// What is recorded of one deed.
+#[derive(Debug, Clone, Copy)]
+pub struct Deed<'a, B, A> {
+    /// Who did it.
+    pub actor: &'a str,
+    /// What they did, such as `event.approve`.
+    pub action: &'static str,
+    /// To what, such as `summer-fest-2025`.
+    pub subject: &'a str,
+    /// What it was before, if it was.
+    pub before: Option<B>,
+    /// What it is after, if it is.
+    pub after: Option<A>,
+    /// The request's trace id.
+    pub trace_id: Option<&'a str>,
+}
+
+/// A row of the log.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Place in the log.
+    pub id: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who did it.
+    pub actor: String,
+    /// What they did.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// What it was before.
+    pub before: Option<Box<RawValue>>,
+    /// What it was after.
+    pub after: Option<Box<RawValue>>,
+    /// The request's trace id.
+    pub trace_id: Option<String>,
+}
+
+/// Which rows to list; all that hold, where given.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// By this person or token.
+    pub actor: Option<String>,
+    /// With this text in the action.
+    pub action: Option<String>,
+    /// To this.
+    pub subject: Option<String>,
+    /// At or after this moment.
+    pub from: Option<Timestamp>,
+    /// Before this moment.
+    pub to: Option<Timestamp>,
+}
+
+/// Records a deed.
+///
+/// # Errors
+/// If the database fails.
+pub async fn record<B: Serialize, A: Serialize>(
+    conn: &mut PgConnection,
+    deed: Deed<'_, B, A>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    query!(
+        "INSERT INTO audit_log (at, actor, action, subject, before, after, trace_id)
+         VALUES ($1, $2, $3, $4, $5::text::jsonb, $6::text::jsonb, $7)",
+        time(now) as _,
+        deed.actor,
+        deed.action,
+        deed.subject,
+        json(deed.before)?,
+        json(deed.after)?,
+        deed.trace_id
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A page of the rows that a filter passes, newest first.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list(
+    conn: &mut PgConnection,
+    filter: &Filter,
+    page: Page,
+) -> Result<Paged<Recorded>, StoreError> {
+    let action = filter.action.as_deref().map(containing);
+    let total = query!(
+        "SELECT count(*) FROM audit_log
+         WHERE ($1::text IS NULL OR actor = $1) AND ($2::text IS NULL OR action ILIKE $2)
+           AND ($3::text IS NULL OR subject = $3)
+           AND ($4::timestamptz IS NULL OR at >= $4) AND ($5::timestamptz IS NULL OR at < $5)",
+        filter.actor.as_deref(),
+        action,
+        filter.subject.as_deref(),
+        filter.from.map(time) as _,
+        filter.to.map(time) as _
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let rows = query!(
+        r#"SELECT id, at as "at: Time", actor, action, subject, before::text, after::text, trace_id
+           FROM audit_log
+           WHERE ($1::text IS NULL OR actor = $1) AND ($2::text IS NULL OR action ILIKE $2)
+             AND ($3::text IS NULL OR subject = $3)
+             AND ($4::timestamptz IS NULL OR at >= $4) AND ($5::timestamptz IS NULL OR at < $5)
+           ORDER BY id DESC LIMIT $6 OFFSET $7"#,
+        filter.actor.as_deref(),
+        action,
+        filter.subject.as_deref(),
+        filter.from.map(time) as _,
+        filter.to.map(time) as _,
+        i64::from(page.limit),
+        i64::from(page.offset)
+    )
+    .fetch_all(conn)
+    .await?;
+    let items = rows.into_iter().map(|row| {
+        Ok(Recorded {
+            id: row.id,
+            at: row.at.to_jiff(),
+            actor: row.actor,
+            action: row.action,
+            subject: row.subject,
+            before: row.before.map(text).transpose()?,
+            after: row.after.map(text).transpose()?,
+            trace_id: row.trace_id,
+        })
+    });
+    Ok(Paged {
+        items: items.collect::<Result<_, StoreError>>()?,
+        total: count(total.count),
+    })
+}
+
+fn json<T: Serialize>(value: Option<T>) -> Result<Option<String>, StoreError> {
+    let text = value.map(|value| serde_json::to_string(&value)).transpose();
+    text.map_err(StoreError::unreadable("an audit row about to be stored"))
+}
+
+fn text(json: String) -> Result<Box<RawValue>, StoreError> {
+    RawValue::from_string(json).map_err(StoreError::unreadable("an audit row"))
+}

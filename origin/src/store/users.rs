@@ -1,0 +1,186 @@
+//! People.
+
+use jiff::Timestamp;
+use liveevents_service::token::Role;
+use sqlx::{PgConnection, query};
+
+use super::{StoreError, Time, time};
+
+/// Somebody who may log in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The name they log in with.
+    pub username: String,
+    /// What they may do.
+    pub role: Role,
+    /// When they were added.
+    pub created_at: Timestamp,
+    /// When role or password was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// The constraint that a taken name violates.
+pub const NAME_IS_TAKEN: &str = "users_pkey";
+
+struct Row {
+    username: String,
+    role: String,
+    created_at: Time,
+    updated_at: Time,
+}
+
+impl Row {
+    fn read(self) -> Result<User, StoreError> {
+        Ok(User {
+            role: self
+                .role
+                .parse()
+                .map_err(StoreError::unreadable("a user's role"))?,
+            username: self.username,
+            created_at: self.created_at.to_jiff(),
+            updated_at: self.updated_at.to_jiff(),
+        })
+    }
+}
+
+/// Everybody, by name.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list(conn: &mut PgConnection) -> Result<Vec<User>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        r#"SELECT username, role, created_at as "created_at: Time", updated_at as "updated_at: Time"
+           FROM users ORDER BY username"#
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(Row::read)
+    .collect()
+}
+
+/// One person.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find(conn: &mut PgConnection, username: &str) -> Result<Option<User>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        r#"SELECT username, role, created_at as "created_at: Time", updated_at as "updated_at: Time"
+           FROM users WHERE username = $1"#,
+        username
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(Row::read)
+    .transpose()
+}
+
+/// A person's role and password hash, for a login.
+///
+/// # Errors
+/// If the database fails.
+pub async fn credentials(
+    conn: &mut PgConnection,
+    username: &str,
+) -> Result<Option<(Role, String)>, StoreError> {
+    let row = query!(
+        "SELECT role, password_hash FROM users WHERE username = $1",
+        username
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| {
+        let role = row
+            .role
+            .parse()
+            .map_err(StoreError::unreadable("a user's role"))?;
+        Ok((role, row.password_hash))
+    })
+    .transpose()
+}
+
+/// Whether nobody can log in yet.
+///
+/// # Errors
+/// If the database fails.
+pub async fn is_empty(conn: &mut PgConnection) -> Result<bool, StoreError> {
+    let row = query!(r#"SELECT NOT EXISTS (SELECT FROM users) as "empty!""#)
+        .fetch_one(conn)
+        .await?;
+    Ok(row.empty)
+}
+
+/// Adds a person.
+///
+/// # Errors
+/// [`NAME_IS_TAKEN`], or if the database fails.
+pub async fn insert(
+    conn: &mut PgConnection,
+    username: &str,
+    password_hash: &str,
+    role: Role,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    query!(
+        "INSERT INTO users (username, password_hash, role, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $4)",
+        username,
+        password_hash,
+        role.as_str(),
+        time(now) as _
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Changes role, password or both. Whether there is such a person.
+///
+/// # Errors
+/// If the database fails.
+pub async fn update(
+    conn: &mut PgConnection,
+    username: &str,
+    password_hash: Option<&str>,
+    role: Option<Role>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let done = query!(
+        "UPDATE users SET password_hash = COALESCE($2, password_hash), role = COALESCE($3, role),
+             updated_at = $4
+         WHERE username = $1",
+        username,
+        password_hash,
+        role.map(Role::as_str),
+        time(now) as _
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Removes a person. Whether there was one.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete(conn: &mut PgConnection, username: &str) -> Result<bool, StoreError> {
+    let done = query!("DELETE FROM users WHERE username = $1", username)
+        .execute(conn)
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The names of all admins, locked: of two admins removing each other the second waits, and then
+/// finds itself the last.
+///
+/// # Errors
+/// If the database fails.
+pub async fn lock_admins(conn: &mut PgConnection) -> Result<Vec<String>, StoreError> {
+    let rows =
+        query!("SELECT username FROM users WHERE role = 'Admin' ORDER BY username FOR UPDATE")
+            .fetch_all(conn)
+            .await?;
+    Ok(rows.into_iter().map(|row| row.username).collect())
+}
