@@ -1,1 +1,473 @@
+//! The laws of deltas and snapshots, and what is refused.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::json_text::JsonText;
+use crate::model::{Candidate, EventType, Suspension};
+use crate::schedule::Schedule;
+use crate::version::BasisPoints;
+
+const EPOCH: Epoch = Epoch(Uuid::from_u128(1));
+const LATER: Epoch = Epoch(Uuid::from_u128(2));
+
+fn event(id: &str) -> EventId {
+    EventId::new(id).unwrap()
+}
+
+fn content(id: &str, revision: u32, name: &str) -> Entry {
+    Content {
+        event_id: event(id),
+        revision: Revision(revision),
+        event_type: EventType::ContentRelease,
+        display_name: name.to_owned(),
+        description: String::new(),
+        category: None,
+        priority: 0,
+        tags: Vec::new(),
+        localizations: BTreeMap::new(),
+        configuration: JsonText::empty_object(),
+    }
+    .into()
+}
+
+fn assignment(id: &str, live: Option<u32>, candidate: Option<u32>) -> Entry {
+    Assignment {
+        event_id: event(id),
+        salt: String::new(),
+        live: live.map(Revision),
+        candidate: candidate.map(|revision| Candidate {
+            revision: Revision(revision),
+            exposure: BasisPoints::ALL,
+            bucket_by: Default::default(),
+        }),
+        schedule: Schedule::default(),
+        suspension: Suspension::default(),
+    }
+    .into()
+}
+
+fn no_content(id: &str, revision: u32) -> Entry {
+    Entry::Removal(EntryKey::Content(event(id), Revision(revision)))
+}
+
+fn no_assignment(id: &str) -> Entry {
+    Entry::Removal(EntryKey::Assignment(event(id)))
+}
+
+/// Few keys, so that they are put, put again and removed often.
+fn entry() -> impl Strategy<Value = Entry> {
+    let id = prop::sample::select(vec!["a", "b", "c"]);
+    (id, 1..3_u32, 0..4_u8, "[xyz]").prop_map(|(id, revision, kind, name)| match kind {
+        0 => content(id, revision, &name),
+        1 => assignment(id, Some(revision), None),
+        2 => no_content(id, revision),
+        _ => no_assignment(id),
+    })
+}
+
+/// The state at every version of a log, from 0 on.
+fn history(rows: &[Vec<Entry>]) -> Vec<RegionState> {
+    let mut states = vec![RegionState::empty(EPOCH)];
+    for row in rows {
+        let last = states.last().unwrap();
+        let delta = Delta::of_row(EPOCH, last.version().next(), row.clone());
+        let next = last.apply(&delta).unwrap();
+        states.push(next);
+    }
+    states
+}
+
+fn histories() -> impl Strategy<Value = Vec<RegionState>> {
+    vec(vec(entry(), 0..4), 1..24).prop_map(|rows| history(&rows))
+}
+
+/// Two or three versions of a history, in order.
+fn with_versions<const N: usize>() -> impl Strategy<Value = (Vec<RegionState>, [usize; N])> {
+    (histories(), [(); N].map(|()| any::<prop::sample::Index>())).prop_map(|(states, picks)| {
+        let mut versions = picks.map(|pick| pick.index(states.len()));
+        versions.sort_unstable();
+        (states, versions)
+    })
+}
+
+fn version(index: usize) -> Version {
+    Version(u64::try_from(index).unwrap())
+}
+
+fn between(states: &[RegionState], from: usize, to: usize) -> Delta {
+    states[to].since(version(from)).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn a_chain_of_rows_leaves_what_was_put_last(rows in vec(vec(entry(), 0..4), 0..24)) {
+        let mut expected = BTreeMap::new();
+        for entry in rows.iter().flatten() {
+            match entry {
+                Entry::Put(value) => expected.insert(value.key(), value.clone()),
+                Entry::Removal(key) => expected.remove(key),
+            };
+        }
+        let states = history(&rows);
+        let last = states.last().unwrap();
+        prop_assert_eq!(last.version(), version(rows.len()));
+        prop_assert!(last.values().eq(expected.iter()));
+
+        let told = RegionState::from_snapshot(last.snapshot()).unwrap();
+        prop_assert!(told.same_as(last));
+        let from_nothing = RegionState::empty(EPOCH)
+            .apply(&last.since(Version::ZERO).unwrap())
+            .unwrap();
+        prop_assert!(from_nothing.same_as(last));
+    }
+
+    #[test]
+    fn what_changed_since_any_version_leads_from_it((states, [from, to]) in with_versions()) {
+        let delta = between(&states, from, to);
+        prop_assert_eq!((delta.from, delta.to), (version(from), version(to)));
+        let reached = states[from].apply(&delta).unwrap();
+        prop_assert!(reached.same_as(&states[to]));
+        prop_assert_eq!(reached.snapshot(), states[to].snapshot());
+
+        let mut places: Vec<_> = delta.entries.iter().map(|e| (e.version, e.entry.key())).collect();
+        prop_assert!(places.is_sorted(), "in the order of versions, contents first");
+        places.sort_by(|a, b| a.1.cmp(&b.1));
+        places.dedup_by(|a, b| a.1 == b.1);
+        prop_assert_eq!(places.len(), delta.entries.len(), "each key once");
+    }
+
+    #[test]
+    fn merged_deltas_compose((states, [a, b, c]) in with_versions()) {
+        let in_two = states[a]
+            .apply(&between(&states, a, b))
+            .and_then(|state| state.apply(&between(&states, b, c)))
+            .unwrap();
+        let in_one = states[a].apply(&between(&states, a, c)).unwrap();
+        prop_assert_eq!(in_two.snapshot(), in_one.snapshot());
+
+        let overlapping = states[b].apply(&between(&states, a, c)).unwrap();
+        prop_assert_eq!(overlapping.snapshot(), states[c].snapshot());
+    }
+
+    #[test]
+    fn what_was_applied_changes_nothing((states, [a, b, c]) in with_versions()) {
+        let old = between(&states, a, b);
+        let again = states[c].apply(&old).unwrap();
+        prop_assert_eq!(again.snapshot(), states[c].snapshot());
+        prop_assert_eq!(again.floor(), states[c].floor());
+
+        let once = states[a].apply(&old).unwrap();
+        prop_assert_eq!(once.apply(&old).unwrap().snapshot(), once.snapshot());
+    }
+
+    /// Whatever a link drops, repeats or swaps: a receiver is always at some version whole, and never
+    /// goes back.
+    #[test]
+    fn any_deltas_in_any_order_give_states_of_the_history(
+        states in histories(),
+        picks in vec(any::<[prop::sample::Index; 2]>(), 0..40),
+    ) {
+        let mut receiver = states[0].clone();
+        for pick in picks {
+            let [a, b] = pick.map(|pick| pick.index(states.len()));
+            let delta = between(&states, a.min(b), a.max(b));
+            let before = receiver.version();
+            match receiver.apply(&delta) {
+                Ok(next) => receiver = next,
+                Err(error) => prop_assert_eq!(
+                    error,
+                    ApplyError::Gap { version: before, from: delta.from }
+                ),
+            }
+            prop_assert!(receiver.version() >= before);
+            let Version(at) = receiver.version();
+            let truth = &states[usize::try_from(at).unwrap()];
+            prop_assert_eq!(receiver.snapshot(), truth.snapshot());
+        }
+    }
+
+    #[test]
+    fn a_snapshot_tells_all_floor_and_removals_too((states, [floor, at]) in with_versions()) {
+        let mut snapshot = states[at].snapshot();
+        snapshot.floor = version(floor);
+        let raised = RegionState::from_snapshot(snapshot).unwrap();
+        prop_assert_eq!(raised.floor(), version(floor));
+        prop_assert!(raised.same_as(&states[at]));
+        let told = RegionState::from_snapshot(raised.snapshot()).unwrap();
+        prop_assert_eq!(told.snapshot(), raised.snapshot());
+
+        for (from, state) in states.iter().enumerate() {
+            let delta = raised.since(version(from));
+            if from < floor || from > at {
+                prop_assert_eq!(delta, None);
+            } else {
+                let delta = delta.unwrap();
+                prop_assert_eq!(&delta, &told.since(version(from)).unwrap());
+                prop_assert!(state.apply(&delta).unwrap().same_as(&states[at]));
+            }
+        }
+    }
+
+    #[test]
+    fn what_did_not_change_is_shared((states, [from, to]) in with_versions()) {
+        let delta = between(&states, from, to);
+        let next = states[from].apply(&delta).unwrap();
+        let changed: Vec<_> = delta.entries.iter().map(|e| e.entry.key()).collect();
+        for (key, value) in next.values() {
+            let from = if changed.contains(key) { &states[to] } else { &states[from] };
+            prop_assert!(same_arc(value, from.slots[key].value.as_ref().unwrap()), "{:?}", key);
+        }
+    }
+
+    #[test]
+    fn a_refused_delta_leaves_the_state_as_it_was(
+        (states, [at]) in with_versions(),
+        epoch in prop::sample::select(vec![EPOCH, LATER]),
+        from in 0..30_u64,
+        to in 0..30_u64,
+        entries in vec((0..32_u64, entry()), 0..4),
+    ) {
+        let state = &states[at];
+        let before = state.snapshot();
+        let entries = entries
+            .into_iter()
+            .map(|(version, entry)| Stamped { version: Version(version), entry })
+            .collect();
+        let delta = Delta { epoch, from: Version(from), to: Version(to), entries };
+        match state.apply(&delta) {
+            Ok(next) => {
+                prop_assert!(epoch == EPOCH && delta.from <= state.version());
+                prop_assert_eq!(next.version(), state.version().max(delta.to));
+                for Stamped { version, .. } in next.snapshot().entries {
+                    prop_assert!(version <= next.version());
+                }
+            }
+            Err(ApplyError::Epoch { ours, theirs }) => prop_assert_eq!((ours, theirs), (EPOCH, LATER)),
+            Err(ApplyError::Gap { version, from }) => prop_assert!(from > version),
+            Err(ApplyError::Stamp { from, to, stamp }) => prop_assert!(stamp <= from || stamp > to),
+        }
+        prop_assert_eq!(state.snapshot(), before);
+    }
+}
+
+fn same_arc(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Content(a), Value::Content(b)) => Arc::ptr_eq(a, b),
+        (Value::Assignment(a), Value::Assignment(b)) => Arc::ptr_eq(a, b),
+        _ => false,
+    }
+}
+
+#[test]
+fn refuses_gaps_foreign_epochs_and_bad_stamps() {
+    let state = &history(&[
+        vec![content("a", 1, "x")],
+        vec![assignment("a", Some(1), None)],
+    ])[2];
+    let delta = |epoch, from, to, stamps: &[u64]| Delta {
+        epoch,
+        from: Version(from),
+        to: Version(to),
+        entries: stamps
+            .iter()
+            .map(|&stamp| Stamped {
+                version: Version(stamp),
+                entry: no_assignment("a"),
+            })
+            .collect(),
+    };
+    let stamp = |from, to, stamp| ApplyError::Stamp {
+        from: Version(from),
+        to: Version(to),
+        stamp: Version(stamp),
+    };
+    let gap = |from| ApplyError::Gap {
+        version: Version(2),
+        from: Version(from),
+    };
+    let foreign = ApplyError::Epoch {
+        ours: EPOCH,
+        theirs: LATER,
+    };
+    let table = [
+        (delta(LATER, 2, 3, &[3]), foreign.clone()),
+        (delta(LATER, 9, 1, &[0]), foreign),
+        (delta(EPOCH, 3, 4, &[4]), gap(3)),
+        (delta(EPOCH, 3, 3, &[]), gap(3)),
+        (delta(EPOCH, u64::MAX, 0, &[]), gap(u64::MAX)),
+        (delta(EPOCH, 2, 3, &[2]), stamp(2, 3, 2)),
+        (delta(EPOCH, 2, 3, &[3, 4]), stamp(2, 3, 4)),
+        (delta(EPOCH, 2, 2, &[2]), stamp(2, 2, 2)),
+        (delta(EPOCH, 0, 1, &[2]), stamp(0, 1, 2)),
+        (delta(EPOCH, 2, 1, &[2]), stamp(2, 1, 2)),
+    ];
+    let before = state.snapshot();
+    for (delta, expected) in table {
+        assert_eq!(state.apply(&delta).unwrap_err(), expected, "{delta:?}");
+        assert_eq!(state.snapshot(), before);
+    }
+    for (from, to) in [(2, 2), (0, 2), (0, 1), (2, 1)] {
+        let same = state.apply(&delta(EPOCH, from, to, &[])).unwrap();
+        assert_eq!(same.snapshot(), before, "{from} to {to}");
+    }
+    let skipped = state.apply(&delta(EPOCH, 2, 9, &[])).unwrap();
+    assert_eq!(skipped.version(), Version(9), "nothing changed up to 9");
+}
+
+#[test]
+fn a_row_may_name_a_key_twice_and_the_last_counts() {
+    let states = history(&[vec![
+        content("a", 1, "first"),
+        no_content("a", 1),
+        content("a", 1, "last"),
+        assignment("b", Some(1), None),
+        no_assignment("b"),
+    ]]);
+    let content = states[1].content(&event("a"), Revision(1)).unwrap();
+    assert_eq!(content.display_name, "last");
+    assert_eq!(states[1].assignment(&event("b")), None);
+    assert_eq!(between(&states, 0, 1).entries.len(), 2);
+}
+
+#[test]
+fn refuses_a_snapshot_that_contradicts_itself() {
+    let snapshot = |floor, stamp| Snapshot {
+        epoch: EPOCH,
+        version: Version(5),
+        floor: Version(floor),
+        entries: vec![Stamped {
+            version: Version(stamp),
+            entry: content("a", 1, "x"),
+        }],
+    };
+    let refused = |stamp| ApplyError::Stamp {
+        from: Version::ZERO,
+        to: Version(5),
+        stamp: Version(stamp),
+    };
+    assert!(RegionState::from_snapshot(snapshot(5, 5)).is_ok());
+    for (floor, stamp) in [(6, 5), (5, 6)] {
+        let error = RegionState::from_snapshot(snapshot(floor, stamp)).unwrap_err();
+        assert_eq!(error, refused(6));
+    }
+}
+
+#[test]
+fn removals_are_remembered_up_to_a_number_and_then_the_floor_rises() {
+    let many = u32::try_from(MAX_TOMBSTONES).unwrap();
+    let kept = content("kept", 1, "x");
+    let mut states = history(&[vec![kept.clone()]]);
+    let mut state = states.pop().unwrap();
+    let mut remove = |revisions: std::ops::Range<u32>| {
+        let row = revisions
+            .map(|revision| no_content("a", revision))
+            .collect();
+        state = state
+            .apply(&Delta::of_row(EPOCH, state.version().next(), row))
+            .unwrap();
+        state.clone()
+    };
+    let tombstones = |state: &RegionState| {
+        let entries = state.snapshot().entries;
+        entries
+            .iter()
+            .filter(|e| matches!(e.entry, Entry::Removal(_)))
+            .count()
+    };
+
+    let first = remove(0..2);
+    let full = remove(2..many);
+    assert_eq!(full.floor(), Version::ZERO);
+    assert_eq!(tombstones(&full), MAX_TOMBSTONES);
+
+    // One too many: the oldest row's removals go, both of them, since no delta can tell one alone.
+    let over = remove(many..many + 1);
+    assert_eq!(over.version(), Version(4));
+    assert_eq!(over.floor(), Version(2));
+    assert_eq!(tombstones(&over), MAX_TOMBSTONES - 1);
+    assert_eq!(over.since(Version(1)), None);
+    let delta = over.since(Version(2)).unwrap();
+    assert!(first.apply(&delta).unwrap().same_as(&over));
+
+    // A whole row of more than are remembered leaves nothing to tell but the present.
+    let flood = remove(many..3 * many);
+    assert_eq!(flood.floor(), flood.version());
+    assert_eq!(tombstones(&flood), 0);
+    assert_eq!(flood.since(flood.version()).unwrap().entries, []);
+    assert!(
+        flood
+            .values()
+            .map(|(_, v)| Entry::Put(v.clone()))
+            .eq([kept])
+    );
+    let told = RegionState::from_snapshot(flood.snapshot()).unwrap();
+    assert_eq!(told.floor(), flood.version());
+}
+
+#[test]
+fn a_key_put_again_is_no_removal_any_more() {
+    let states = history(&[
+        vec![content("a", 1, "x")],
+        vec![no_content("a", 1)],
+        vec![content("a", 1, "y")],
+    ]);
+    assert_eq!(states[2].tombstones.size(), 1);
+    assert_eq!(states[3].tombstones.size(), 0);
+    assert_eq!(between(&states, 1, 3).entries.len(), 1);
+}
+
+#[test]
+fn says_which_content_an_assignment_lacks() {
+    let state = &history(&[vec![
+        content("whole", 1, "x"),
+        content("whole", 2, "x"),
+        assignment("whole", Some(1), Some(2)),
+        assignment("bare", Some(1), None),
+        content("half", 1, "x"),
+        assignment("half", Some(1), Some(2)),
+        assignment("idle", None, None),
+    ]])[1];
+    let lacks = |id: &str| state.check(&event(id)).map_err(|error| error.revision.0);
+    assert_eq!(lacks("whole"), Ok(()));
+    assert_eq!(lacks("bare"), Err(1));
+    assert_eq!(lacks("half"), Err(2));
+    assert_eq!(lacks("idle"), Ok(()));
+    assert_eq!(lacks("absent"), Ok(()));
+}
+
+#[test]
+fn the_same_is_the_same_place_and_the_same_values() {
+    let states = history(&[vec![content("a", 1, "x")], vec![]]);
+    let other = history(&[vec![content("a", 1, "y")]]);
+    let mut elsewhere = states[1].snapshot();
+    elsewhere.epoch = LATER;
+    let elsewhere = RegionState::from_snapshot(elsewhere).unwrap();
+    assert!(states[1].same_as(&states[1].clone()));
+    assert!(!states[1].same_as(&states[2]), "another version");
+    assert!(!states[1].same_as(&other[1]), "another value");
+    assert!(!states[1].same_as(&elsewhere), "another epoch");
+}
+
+#[test]
+fn the_last_version_of_all_has_nothing_after_it() {
+    let state = RegionState::from_snapshot(Snapshot {
+        epoch: EPOCH,
+        version: Version(u64::MAX),
+        floor: Version::ZERO,
+        entries: vec![Stamped {
+            version: Version(u64::MAX),
+            entry: content("a", 1, "x"),
+        }],
+    })
+    .unwrap();
+    assert_eq!(state.since(Version(u64::MAX)).unwrap().entries, []);
+    let delta = state.since(Version(u64::MAX - 1)).unwrap();
+    assert_eq!(delta.entries.len(), 1);
+    assert!(state.apply(&delta).unwrap().same_as(&state));
+}
