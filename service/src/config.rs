@@ -147,7 +147,19 @@ impl Program {
         &self,
         read: impl FnOnce(Reader) -> Result<C, Faults>,
     ) -> Result<C, ExitCode> {
-        let started = self.start(&Sources::from_process());
+        self.configure_from(&Sources::from_process(), read)
+    }
+
+    /// The same from sources already taken, for a binary whose first argument is a command of its own.
+    ///
+    /// # Errors
+    /// The exit code, if there is nothing to run.
+    pub fn configure_from<C>(
+        &self,
+        sources: &Sources,
+        read: impl FnOnce(Reader) -> Result<C, Faults>,
+    ) -> Result<C, ExitCode> {
+        let started = self.start(sources);
         let configured = started.and_then(|start| match start {
             Start::Run(reader) => read(reader).map(Ok),
             Start::Print(text) => Ok(Err(text)),
@@ -165,6 +177,10 @@ impl Program {
         }
     }
 }
+
+/// The installation that origin and edges are of unless told otherwise. In Development only: elsewhere an
+/// installation has to be named, so that no two titles or stages share one by accident.
+pub const DEVELOPMENT_INSTALLATION: &str = "liveevents-development";
 
 /// What an installation is for; decides defaults that must not be the same for a laptop and for players.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
