@@ -4,6 +4,10 @@
 -- A login is a token too (session = true): revoking the sessions of a person who was removed or
 -- given another role ends what the old role could do at once instead of at their expiry.
 --
+-- Edges and the other replicas learn of revocations by the trust bundle, whose serial only grows: it is
+-- raised in the transaction that revokes, to the time in microseconds where that is higher, so that a
+-- restored database soon passes what edges already hold.
+--
 -- Who did something (created_by, approved_by, actor, ...) is text without a foreign key throughout
 -- the schema: it may be a service token's subject, and it has to outlive the person's account.
 
@@ -36,3 +40,8 @@ CREATE TABLE tokens (
 -- What a trust bundle carries: the revoked ones that have not expired.
 CREATE INDEX tokens_revoked ON tokens (expires_at) WHERE revoked_at IS NOT NULL;
 CREATE INDEX tokens_subject ON tokens (subject, expires_at);
+
+CREATE TABLE trust (
+    only_one boolean PRIMARY KEY DEFAULT true CONSTRAINT trust_is_one_row CHECK (only_one),
+    serial   bigint NOT NULL CONSTRAINT trust_serial_is_positive CHECK (serial > 0)
+);
