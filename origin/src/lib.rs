@@ -12,3 +12,7 @@ pub mod change;
 pub mod epoch;
 pub mod seal;
 pub mod store;
+
+pub mod push;
+
+pub mod metrics;

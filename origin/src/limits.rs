@@ -1,5 +1,7 @@
 //! Every bound of the origin, with its reason. Bounds of what travels are in `protocol::limits`.
 
+use std::time::Duration;
+
 /// An event as stored, in bytes of JSON: the contract's 256 KB.
 pub const MAX_EVENT: usize = 256 * 1024;
 
@@ -34,3 +36,35 @@ pub const YEARS: std::ops::RangeInclusive<i16> = 2000..=2200;
 
 /// How far in the past a draft may start: the time it takes to fill in a form.
 pub const MAX_PAST_START_SECONDS: i64 = 5 * 60;
+
+/// Rows of a region's feed: at 100 changes a second an edge may lag 2.5 s before the log is read for it.
+pub const FEED_ROWS: usize = 256;
+
+/// Frames of a region's feed, in bytes: with ten regions 40 MB at the most.
+pub const FEED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Rows that the follower reads at once for one region. After a longer absence it starts a new feed, and
+/// edges are served from the log.
+pub const FOLLOW_AT_MOST: u64 = 1_000;
+
+/// How often the logs are looked at without having been notified: the net, not the way.
+pub const FOLLOW_POLL: Duration = Duration::from_secs(5);
+
+/// Rows read from the log at once for one edge.
+pub const LOG_READ: i64 = 500;
+
+/// How long a statement, or a short transaction, may take before the database counts as away.
+pub const DATABASE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long an edge may take nothing that is sent to it. Slow is fine: the QUIC window is 1 MB, and this
+/// is the time for the next frame to fit.
+pub const EDGE_WRITE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long edges have to hear the goodbye at shutdown.
+pub const GOODBYE_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Edges connected to one origin: hundreds are planned for.
+pub const MAX_EDGES: usize = 2_000;
+
+/// Regions that one edge replicates: its home and those it stands by for.
+pub const MAX_REGIONS_PER_EDGE: usize = 32;

@@ -8,6 +8,7 @@
 //! next one), then rows of `region_heads` by ascending region id. What is decided from an assignment is
 //! decided from one read while its region's head is locked.
 
+pub mod acks;
 pub mod assignments;
 pub mod audit;
 pub mod changes;
@@ -18,6 +19,7 @@ pub mod events;
 pub mod region_log;
 pub mod regions;
 pub mod revisions;
+pub mod snapshot;
 pub mod tokens;
 pub mod users;
 
@@ -81,6 +83,18 @@ impl StoreError {
             cause: cause.into(),
         }
     }
+}
+
+/// A transaction that sees one state of the database, for reading what belongs together.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn begin_snapshot(
+    pool: &sqlx::PgPool,
+) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, StoreError> {
+    Ok(pool
+        .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        .await?)
 }
 
 /// A part of a list.

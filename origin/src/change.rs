@@ -1,0 +1,182 @@
+//! A change: one decision, in one or several regions, in one transaction.
+//!
+//! What each region's row says is computed by [`entries`], pure. [`commit`] takes the versions and writes.
+//! Lock order: the caller has locked the event, then the deployment; here follow the epoch (shared) and
+//! the rows of `region_heads` by ascending id. So every change of a region waits for the one before it,
+//! and versions have no gaps: a transaction that fails takes its version back with it.
+
+mod entries;
+mod verify;
+
+use std::collections::BTreeMap;
+
+use liveevents_protocol::codec::{self, EncodeError};
+use liveevents_protocol::entry::Entry;
+use liveevents_protocol::frame::FORMAT_V1;
+use liveevents_protocol::id::{ChangeId, DeploymentId, EventId, RegionId};
+use liveevents_protocol::model::{Assignment, Content};
+use liveevents_protocol::version::{Revision, Version};
+use sqlx::PgConnection;
+
+use crate::store::{self, StoreError};
+pub use entries::Held;
+
+/// What happens to one event in one region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// The assignment becomes this.
+    Put(Assignment),
+    /// Nothing is assigned any more.
+    Remove(EventId),
+}
+
+impl Edit {
+    /// The event.
+    #[must_use]
+    pub fn event(&self) -> &EventId {
+        match self {
+            Self::Put(assignment) => &assignment.event_id,
+            Self::Remove(event) => event,
+        }
+    }
+}
+
+/// What decided it, for the record.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    /// Such as `Deployment`, `Rollback`, `Stop`.
+    pub kind: &'static str,
+    /// Who.
+    pub actor: String,
+    /// Why, where somebody said.
+    pub reason: Option<String>,
+    /// The event, if it is about one.
+    pub event: Option<EventId>,
+    /// The deployment, if it is a step of one.
+    pub deployment: Option<DeploymentId>,
+    /// The request's trace.
+    pub trace_id: Option<String>,
+}
+
+/// A change to be made.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What decided it.
+    pub decision: Decision,
+    /// What happens where.
+    pub edits: BTreeMap<RegionId, Vec<Edit>>,
+    /// The contents of every revision that the edits bring into a region.
+    pub contents: Vec<Content>,
+}
+
+/// A change made, once the caller's transaction has committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// Its identifier.
+    pub change: ChangeId,
+    /// The version that each region has reached by it. Regions in which nothing changed are left out.
+    pub regions: BTreeMap<RegionId, Version>,
+}
+
+/// Why a change was not made. Nothing is written then, provided the caller drops the transaction.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// There is no such region.
+    #[error("there is no region {0}")]
+    UnknownRegion(RegionId),
+    /// The region already serves something else than the edits were made for.
+    #[error("revision {revision} of {event} comes into a region without its content")]
+    MissingContent {
+        /// The event.
+        event: EventId,
+        /// The revision without content.
+        revision: Revision,
+    },
+    /// One region's row is too large.
+    #[error("too much at once in region {region}")]
+    TooLarge {
+        /// Where.
+        region: RegionId,
+        /// How much.
+        #[source]
+        source: EncodeError,
+    },
+    /// An edge could not have applied it.
+    #[error("region {region} would not apply it: {problem}")]
+    Unappliable {
+        /// Where.
+        region: RegionId,
+        /// What an edge would say.
+        problem: String,
+    },
+    /// The database did not take it.
+    #[error("the database did not take the change")]
+    Store(#[from] StoreError),
+}
+
+/// One region's part of a change, encoded and judged, ready to be written.
+#[derive(Debug)]
+pub(crate) struct RegionRow {
+    pub(crate) region: RegionId,
+    pub(crate) version: Version,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) encoded: Vec<u8>,
+    pub(crate) digest: liveevents_protocol::position::Digest,
+}
+
+/// Makes a change within the caller's transaction, which must hold the locks that come before (see
+/// above) and commits or drops the whole.
+///
+/// # Errors
+/// See [`ChangeError`].
+pub async fn commit(conn: &mut PgConnection, request: &Request) -> Result<Committed, ChangeError> {
+    let epoch = store::epoch::share(conn).await?;
+    let regions: Vec<RegionId> = request.edits.keys().cloned().collect();
+    let heads = store::region_log::lock_heads(conn, &regions).await?;
+    if let Some(unknown) = regions.iter().find(|region| !heads.contains_key(*region)) {
+        return Err(ChangeError::UnknownRegion(unknown.clone()));
+    }
+    let events: Vec<EventId> = {
+        let edits = request.edits.values().flatten();
+        let mut events: Vec<_> = edits.map(|edit| edit.event().clone()).collect();
+        events.sort();
+        events.dedup();
+        events
+    };
+    let mut held = store::assignments::held(conn, &regions, &events).await?;
+
+    let change = ChangeId(uuid::Uuid::now_v7());
+    let mut rows = Vec::new();
+    for (region, edits) in &request.edits {
+        let held = held.remove(region).unwrap_or_default();
+        let entries = entries::entries(&held, edits, &request.contents)?;
+        if entries.is_empty() {
+            continue;
+        }
+        let Some((head, digest)) = heads.get(region) else {
+            continue;
+        };
+        let encoded = codec::encode_entries(&entries).map_err(|source| ChangeError::TooLarge {
+            region: region.clone(),
+            source,
+        })?;
+        verify::verify(region, epoch, &held, &encoded, edits)?;
+        let version = head.next();
+        let digest = digest.chain(version, change, FORMAT_V1, &encoded);
+        rows.push(RegionRow {
+            region: region.clone(),
+            version,
+            entries,
+            encoded,
+            digest,
+        });
+    }
+    store::region_log::write_change(conn, change, &request.decision).await?;
+    store::assignments::write(conn, &rows).await?;
+    store::region_log::append(conn, epoch, change, &rows).await?;
+    let regions = rows
+        .into_iter()
+        .map(|row| (row.region, row.version))
+        .collect();
+    Ok(Committed { change, regions })
+}

@@ -1,0 +1,5 @@
+//! Every metric of the origin.
+
+mod push;
+
+pub use push::PushMetrics;

@@ -1,0 +1,285 @@
+//! The region logs: taking versions, appending, reading on from a version.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use liveevents_protocol::id::{ChangeId, RegionId};
+use liveevents_protocol::position::{Digest, Position};
+use liveevents_protocol::version::{Epoch, Version};
+use sqlx::PgConnection;
+
+use super::{StoreError, Time};
+use crate::change::{Decision, RegionRow};
+
+/// Notified with a region's id when its log has grown, with nothing when everything has changed.
+pub const CHANNEL: &str = "liveevents_log";
+
+/// One row as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRow {
+    /// Its version.
+    pub version: Version,
+    /// The decision it is part of.
+    pub change: ChangeId,
+    /// The protocol version whose encoding `entries` are in.
+    pub format: u8,
+    /// Encoded.
+    pub entries: Vec<u8>,
+    /// Chained from its predecessor.
+    pub digest: Digest,
+    /// By the database's clock, just before the commit.
+    pub committed_at: Timestamp,
+}
+
+/// Where a region's log ends, and from where it can be told by delta.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The newest row.
+    pub version: Version,
+    /// Of that row.
+    pub digest: Digest,
+    /// The oldest cursor that can be served by delta.
+    pub floor: Version,
+}
+
+/// A stored number as a version. The schema keeps them from being negative.
+pub(super) fn version(stored: i64) -> Version {
+    Version(u64::try_from(stored).unwrap_or(0))
+}
+
+/// A version as it is stored.
+pub(super) fn stored(version: Version) -> i64 {
+    i64::try_from(version.0).unwrap_or(i64::MAX)
+}
+
+fn digest(bytes: &[u8]) -> Result<Digest, StoreError> {
+    bytes
+        .try_into()
+        .map(Digest)
+        .map_err(StoreError::unreadable("a digest"))
+}
+
+pub(super) fn region(text: &str) -> Result<RegionId, StoreError> {
+    text.parse()
+        .map_err(StoreError::unreadable("a region's id"))
+}
+
+pub(super) fn texts(regions: &[RegionId]) -> Vec<String> {
+    regions.iter().map(ToString::to_string).collect()
+}
+
+/// Locks the heads of some regions, by ascending id, until the caller's transaction ends. Unknown
+/// regions are left out.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn lock_heads(
+    conn: &mut PgConnection,
+    regions: &[RegionId],
+) -> Result<BTreeMap<RegionId, (Version, Digest)>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT region_id, version, digest FROM region_heads WHERE region_id = ANY($1)
+         ORDER BY region_id FOR UPDATE",
+        &texts(regions)
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok((
+                region(&row.region_id)?,
+                (version(row.version), digest(&row.digest)?),
+            ))
+        })
+        .collect()
+}
+
+/// Writes who decided what. Before the rows that refer to it.
+///
+/// # Errors
+/// If the database does not take it.
+pub async fn write_change(
+    conn: &mut PgConnection,
+    change: ChangeId,
+    decision: &Decision,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO changes (change_id, kind, event_id, deployment_id, reason, actor, created_at, trace_id)
+         VALUES ($1, $2, $3, $4, $5, $6, now(), $7)",
+        change.0,
+        decision.kind,
+        decision.event.as_ref().map(ToString::to_string),
+        decision.deployment.map(|deployment| deployment.0),
+        decision.reason,
+        decision.actor,
+        decision.trace_id,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Moves the heads, appends one row a region and notifies. Its time is taken last, so that it lies as
+/// close to the commit as a statement can.
+///
+/// # Errors
+/// If the database does not take it.
+pub(crate) async fn append(
+    conn: &mut PgConnection,
+    epoch: Epoch,
+    change: ChangeId,
+    rows: &[RegionRow],
+) -> Result<(), StoreError> {
+    let regions: Vec<String> = rows.iter().map(|row| row.region.to_string()).collect();
+    let versions: Vec<i64> = rows.iter().map(|row| stored(row.version)).collect();
+    let entries: Vec<Vec<u8>> = rows.iter().map(|row| row.encoded.clone()).collect();
+    let digests: Vec<Vec<u8>> = rows.iter().map(|row| row.digest.0.to_vec()).collect();
+    sqlx::query!(
+        "WITH rows AS (
+             SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[])
+                 AS t (region_id, version, entries, digest)),
+         heads AS (
+             UPDATE region_heads h SET version = r.version, digest = r.digest
+             FROM rows r WHERE h.region_id = r.region_id),
+         regions AS (
+             INSERT INTO change_regions (change_id, region_id, epoch, version)
+             SELECT $5, region_id, $6, version FROM rows)
+         INSERT INTO region_log (region_id, version, epoch, change_id, format, entries, digest, committed_at)
+         SELECT region_id, version, $6, $5, $7, entries, digest, clock_timestamp() FROM rows",
+        &regions,
+        &versions,
+        &entries,
+        &digests,
+        change.0,
+        epoch.0,
+        i16::from(liveevents_protocol::frame::FORMAT_V1),
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "SELECT pg_notify($1, region) FROM unnest($2::text[]) AS region",
+        CHANNEL,
+        &regions
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Every region's head. Read it in the transaction that reads the epoch.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn heads(conn: &mut PgConnection) -> Result<BTreeMap<RegionId, Head>, StoreError> {
+    let rows = sqlx::query!("SELECT region_id, version, digest, floor FROM region_heads")
+        .fetch_all(conn)
+        .await?;
+    rows.into_iter()
+        .map(|row| {
+            let head = Head {
+                version: version(row.version),
+                digest: digest(&row.digest)?,
+                floor: version(row.floor),
+            };
+            Ok((region(&row.region_id)?, head))
+        })
+        .collect()
+}
+
+/// The rows after a version in order, at most so many. Fewer rows than there are versions means that
+/// the log was compacted above `after`.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn rows_after(
+    conn: &mut PgConnection,
+    of: &RegionId,
+    after: Version,
+    limit: i64,
+) -> Result<Vec<LogRow>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT version, change_id, format, entries, digest, committed_at AS "committed_at: Time"
+           FROM region_log WHERE region_id = $1 AND version > $2 ORDER BY version LIMIT $3"#,
+        of.as_str(),
+        stored(after),
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(LogRow {
+                version: version(row.version),
+                change: ChangeId(row.change_id),
+                format: u8::try_from(row.format).map_err(StoreError::unreadable("a format"))?,
+                entries: row.entries,
+                digest: digest(&row.digest)?,
+                committed_at: row.committed_at.to_jiff(),
+            })
+        })
+        .collect()
+}
+
+/// The position of one row, if it is kept, with the epoch it was written under.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn position(
+    conn: &mut PgConnection,
+    of: &RegionId,
+    at: Version,
+) -> Result<Option<Position>, StoreError> {
+    let row = sqlx::query!(
+        "SELECT epoch, digest FROM region_log WHERE region_id = $1 AND version = $2",
+        of.as_str(),
+        stored(at)
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(|row| {
+        Ok(Position {
+            epoch: Epoch(row.epoch),
+            version: at,
+            digest: digest(&row.digest)?,
+        })
+    })
+    .transpose()
+}
+
+/// Forgets the rows and tombstones that lie more than `keep` versions below a region's head, and raises
+/// the floor to match. The row at the floor stays, so that a cursor there can be checked.
+///
+/// # Errors
+/// If the database does not answer. The caller owns the transaction.
+pub async fn compact(conn: &mut PgConnection, of: &RegionId, keep: u64) -> Result<u64, StoreError> {
+    let floor = sqlx::query_scalar!(
+        r#"UPDATE region_heads SET floor = greatest(floor, version - $2) WHERE region_id = $1
+           RETURNING floor"#,
+        of.as_str(),
+        i64::try_from(keep).unwrap_or(i64::MAX),
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let gone = sqlx::query!(
+        "DELETE FROM region_log WHERE region_id = $1 AND version < $2",
+        of.as_str(),
+        floor
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM region_tombstones WHERE region_id = $1 AND version <= $2",
+        of.as_str(),
+        floor
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "DELETE FROM region_acks WHERE region_id = $1 AND version < $2",
+        of.as_str(),
+        floor
+    )
+    .execute(conn)
+    .await?;
+    Ok(gone.rows_affected())
+}
