@@ -41,7 +41,6 @@ impl<T> Value<T> {
     /// The value.
     #[expect(
         clippy::expect_used,
-        clippy::missing_panics_doc,
         reason = "an empty value has recorded a fault, and with a fault there is no `Valid`"
     )]
     pub fn get(self, _: &Valid) -> T {
@@ -189,7 +188,10 @@ impl Reader {
         };
         match make(&secret) {
             Ok(value) => Value(Some(value)),
-            Err(problem) => self.refuse(key, problem),
+            Err(problem) => {
+                let origin = self.given.get(key).map(|(_, origin)| origin.clone());
+                self.fault(key, origin, problem.to_owned())
+            }
         }
     }
 
@@ -209,9 +211,9 @@ impl Reader {
     }
 
     /// Records a fault that the caller has found, such as two settings that exclude each other.
-    pub fn refuse<T>(&mut self, key: &str, problem: impl Into<String>) -> Value<T> {
+    pub fn refuse(&mut self, key: &str, problem: impl Into<String>) {
         let origin = self.given.get(key).map(|(_, origin)| origin.clone());
-        self.fault(key, origin, problem.into())
+        let _: Value<()> = self.fault(key, origin, problem.into());
     }
 
     /// Builds the configuration, if nothing has a fault.
@@ -228,10 +230,6 @@ impl Reader {
 
     /// What was given for a setting: `None` after a fault (of the program: a key that is in no table, or
     /// a secret about to be read by what would show it), `Some(None)` if nothing was.
-    #[expect(
-        clippy::option_option,
-        reason = "a fault is not the same as nothing given"
-    )]
     fn look_up(&mut self, key: &str, secret: bool) -> Option<Option<(Raw, Origin)>> {
         let Some(setting) = self.setting(key) else {
             let problem = "is read, but is not in the table of settings".to_owned();

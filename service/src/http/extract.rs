@@ -6,7 +6,7 @@
 use axum::body::Bytes;
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody, PathRejection};
-use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, RawPathParams, Request};
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -68,35 +68,30 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        match axum::extract::Path::from_request_parts(parts, state).await {
-            Ok(axum::extract::Path(value)) => Ok(Self(value)),
-            Err(PathRejection::FailedToDeserializePathParams(error)) => {
-                let kind = error.into_kind();
-                let message = kind.to_string();
-                match kind {
-                    ErrorKind::ParseErrorAtKey {
-                        key,
-                        value,
-                        expected_type,
-                    } => {
-                        let message = format!("{value:?} is not of type {expected_type}");
-                        Err(ApiError::field(key, message))
-                    }
-                    ErrorKind::DeserializeError { key, message, .. } => {
-                        Err(ApiError::field(key, message))
-                    }
-                    ErrorKind::InvalidUtf8InPathParam { key } => {
-                        Err(ApiError::field(key, "is not valid UTF-8"))
-                    }
-                    ErrorKind::ParseErrorAtIndex { .. }
-                    | ErrorKind::ParseError { .. }
-                    | ErrorKind::Message(_) => Err(ApiError::field("path", message)),
-                    _ => Err(ApiError::internal(message)),
-                }
-            }
-            Err(error) => Err(ApiError::internal(error)),
-        }
+        let error = match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => return Ok(Self(value)),
+            Err(PathRejection::FailedToDeserializePathParams(error)) => error.into_kind(),
+            Err(error) => return Err(ApiError::internal(error)),
+        };
+        let text = error.to_string();
+        let (key, message) = match error {
+            ErrorKind::DeserializeError { key, message, .. } => (key, message),
+            ErrorKind::ParseErrorAtKey { key, .. } => (key, text),
+            ErrorKind::InvalidUtf8InPathParam { key } => (key, "is not valid UTF-8".to_owned()),
+            ErrorKind::ParseErrorAtIndex { index, .. } => (name(parts, index).await, text),
+            // A path read as one value: it has one part.
+            ErrorKind::ParseError { .. } | ErrorKind::Message(_) => (name(parts, 0).await, text),
+            _ => return Err(ApiError::internal(text)),
+        };
+        Err(ApiError::field(key, message))
     }
+}
+
+/// The route's name for a part of the path.
+async fn name(parts: &mut Parts, index: usize) -> String {
+    let named = RawPathParams::from_request_parts(parts, &()).await.ok();
+    let name = named.and_then(|named| Some(named.iter().nth(index)?.0.to_owned()));
+    name.unwrap_or_else(|| "path".to_owned())
 }
 
 async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
@@ -127,18 +122,18 @@ fn malformed(error: &serde_json::Error) -> ApiError {
     ApiError::malformed(format!("the body is not JSON: {error}"))
 }
 
-/// The field a reader stumbled over. A missing field is not yet in the path: serde reports it at its
-/// parent, by name.
+/// The field a reader stumbled over. A missing or repeated field is not yet in the path: serde reports
+/// it at its parent, by name.
 fn at_fault<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> ApiError {
     let message = error.inner().to_string();
     let mut field = match error.path().to_string() {
         root if root == "." => String::new(),
         path => path,
     };
-    let missing = message
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.split_once('`'));
-    if let Some((name, _)) = missing {
+    let named = ["missing field `", "duplicate field `"]
+        .iter()
+        .find_map(|start| message.strip_prefix(start)?.split_once('`'));
+    if let Some((name, _)) = named {
         if !field.is_empty() {
             field.push('.');
         }
