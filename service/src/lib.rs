@@ -2,7 +2,7 @@
 //! how a process starts and ends.
 //!
 //! It is a crate of its own for the sake of the dependencies that only it may have: jsonwebtoken,
-//! ed25519-dalek, hkdf, toml, hyper and tracing-subscriber. It knows nothing of events.
+//! ed25519-dalek, hkdf, toml and hyper. It knows nothing of events.
 //!
 //! In reading order: what a process begins with, who somebody is, how HTTP is answered, how it ends.
 
