@@ -105,8 +105,15 @@ impl Schedule {
     }
 }
 
+/// What is left of a time on the wire.
 fn to_microsecond(time: Timestamp) -> Timestamp {
-    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
+    from_microsecond(time.as_microsecond()).unwrap_or(time)
+}
+
+/// The time so many microseconds after 1970. [`Timestamp::from_microsecond`] knows nothing of the last second
+/// that there is, which [`Timestamp::MAX`] lies in: the end of what never ends.
+pub(crate) fn from_microsecond(micros: i64) -> Result<Timestamp, jiff::Error> {
+    Timestamp::from_nanosecond(i128::from(micros).saturating_mul(1_000))
 }
 
 impl<'de> Deserialize<'de> for Schedule {
@@ -163,6 +170,7 @@ mod tests {
         };
         assert_eq!(schedule(1_001, 2_999), schedule(1_000, 2_000));
         assert!(schedule(1_000, 2_000).is_ok());
+        assert!(schedule(0, Timestamp::MAX.as_nanosecond()).is_ok());
         assert_eq!(
             schedule(1_001, 1_999),
             Err(ScheduleError::Empty { index: 0 })

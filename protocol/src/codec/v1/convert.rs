@@ -13,6 +13,7 @@ use crate::codec::DecodeError;
 use crate::frame::{EdgeFrame, Hello, OriginFrame, Row, Rows, SnapshotChunk};
 use crate::id::{BootId, ChangeId, TokenId};
 use crate::position::{Digest, Position, SealedPosition};
+use crate::schedule::from_microsecond;
 use crate::trust::{PublicKey, Revoked, SignedTrust, TrustBundle};
 use crate::version::{Epoch, Version};
 
@@ -24,7 +25,7 @@ fn invalid(field: &'static str, problem: impl ToString) -> DecodeError {
 }
 
 pub(super) fn time(field: &'static str, micros: i64) -> Result<Timestamp, DecodeError> {
-    Timestamp::from_microsecond(micros).map_err(|error| invalid(field, error))
+    from_microsecond(micros).map_err(|error| invalid(field, error))
 }
 
 fn id<T: std::str::FromStr>(field: &'static str, text: &str) -> Result<T, DecodeError>

@@ -1,0 +1,440 @@
+//! Any value of every type that travels.
+
+use jiff::Timestamp;
+use liveevents_protocol::entry::{Entry, EntryKey, Stamped, Value};
+use liveevents_protocol::frame::{EdgeFrame, Hello, OriginFrame, Row, Rows, SnapshotChunk};
+use liveevents_protocol::id::{BootId, ChangeId, EdgeId, EventId, Installation, RegionId, TokenId};
+use liveevents_protocol::json_text::JsonText;
+use liveevents_protocol::message::{
+    AckStatus, Ahead, ClientAck, ClientHello, ClientMessage, Cursor, DeltaMessage, EntryMessage,
+    ErrorMessage, Goaway, Level, ServerMessage, SnapshotMessage, Welcome,
+};
+use liveevents_protocol::model::{
+    Assignment, BucketBy, Candidate, Content, EventType, Localization, Suspension,
+};
+use liveevents_protocol::position::{Digest, Position, SealedPosition};
+use liveevents_protocol::schedule::{Occurrence, Schedule};
+use liveevents_protocol::trust::{PublicKey, Revoked, SignedTrust, TrustBundle};
+use liveevents_protocol::version::{BasisPoints, Epoch, Revision, Version};
+use proptest::array::uniform;
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+pub(crate) fn event() -> impl Strategy<Value = EventId> {
+    "[a-z0-9-]{1,100}".prop_map(|id| id.parse().unwrap())
+}
+
+pub(crate) fn region() -> impl Strategy<Value = RegionId> {
+    "[a-z0-9-]{1,64}".prop_map(|id| id.parse().unwrap())
+}
+
+fn edge() -> impl Strategy<Value = EdgeId> {
+    "[A-Za-z0-9._-]{1,100}".prop_map(|id| id.parse().unwrap())
+}
+
+fn installation() -> impl Strategy<Value = Installation> {
+    "[a-z0-9-]{1,64}".prop_map(|id| id.parse().unwrap())
+}
+
+fn uuid() -> impl Strategy<Value = Uuid> {
+    any::<u128>().prop_map(Uuid::from_u128)
+}
+
+fn epoch() -> impl Strategy<Value = Epoch> {
+    uuid().prop_map(Epoch)
+}
+
+fn version() -> impl Strategy<Value = Version> {
+    prop_oneof![0..300_u64, any::<u64>()].prop_map(Version)
+}
+
+fn revision() -> impl Strategy<Value = Revision> {
+    any::<u32>().prop_map(Revision)
+}
+
+/// Whatever the wire can tell: microseconds from the year -9999 to 9999.
+pub(crate) fn time() -> impl Strategy<Value = Timestamp> {
+    let (first, last) = (
+        Timestamp::MIN.as_microsecond(),
+        Timestamp::MAX.as_microsecond(),
+    );
+    prop_oneof![
+        1 => Just(first),
+        1 => Just(last),
+        8 => first..=last,
+        8 => 0..2_000_000_000_000_000_i64,
+    ]
+    .prop_map(|micros| Timestamp::from_nanosecond(i128::from(micros) * 1_000).unwrap())
+}
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[ -~]{0,20}", any::<String>()]
+}
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        vec(any::<u8>(), 0..50),
+        vec(any::<u8>(), 0..5_000),
+        (any::<u8>(), 0..50_000_usize).prop_map(|(byte, len)| vec![byte; len]),
+    ]
+}
+
+/// JSON as people write it: any spacing, order, repeated names, numbers that no machine type holds.
+pub(crate) fn json() -> impl Strategy<Value = JsonText> {
+    json_text().prop_map(|text| JsonText::new(text).unwrap())
+}
+
+fn json_text() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        "-?(0|[1-9][0-9]{0,40})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,4})?",
+        json_string(),
+    ];
+    leaf.prop_recursive(4, 30, 5, |inner| {
+        prop_oneof![
+            (vec(inner.clone(), 0..5), space()).prop_map(|(items, space)| format!(
+                "[{space}{}]",
+                items.join(&space_after(&space))
+            )),
+            object_of(inner),
+        ]
+    })
+}
+
+fn json_object() -> impl Strategy<Value = JsonText> {
+    object_of(json_text()).prop_map(|text| JsonText::new(text).unwrap())
+}
+
+fn object_of(values: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
+    (vec((json_string(), values), 0..5), space()).prop_map(|(members, space)| {
+        let member = |(name, value)| format!("{name}{space}:{space}{value}");
+        let members: Vec<_> = members.into_iter().map(member).collect();
+        format!("{{{space}{}}}", members.join(&space_after(&space)))
+    })
+}
+
+fn space_after(space: &str) -> String {
+    format!("{space},{space}")
+}
+
+fn json_string() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),
+        "\"(\\\\[\"\\\\/bfnrt]|\\\\u00[0-9a-f]{2}|[a-z\\[\\]{}])*\"",
+    ]
+}
+
+fn space() -> impl Strategy<Value = String> {
+    prop_oneof![Just(String::new()), "[ \t\r\n]{0,3}"]
+}
+
+fn event_type() -> impl Strategy<Value = EventType> {
+    prop::sample::select(EventType::ALL.to_vec())
+}
+
+fn localization() -> impl Strategy<Value = Localization> {
+    (
+        option::of(text()),
+        option::of(text()),
+        option::of(json_object()),
+    )
+        .prop_map(|(display_name, description, custom_fields)| Localization {
+            display_name,
+            description,
+            custom_fields,
+        })
+}
+
+pub(crate) fn content() -> impl Strategy<Value = Content> {
+    let named = (event(), revision(), event_type(), text(), text());
+    let sorted = (
+        option::of(text()),
+        any::<i32>(),
+        vec(text(), 0..4),
+        btree_map(text(), localization(), 0..3),
+    );
+    (named, sorted, json()).prop_map(|(named, sorted, configuration)| {
+        let (event_id, revision, event_type, display_name, description) = named;
+        let (category, priority, tags, localizations) = sorted;
+        Content {
+            event_id,
+            revision,
+            event_type,
+            display_name,
+            description,
+            category,
+            priority,
+            tags,
+            localizations,
+            configuration,
+        }
+    })
+}
+
+fn schedule() -> impl Strategy<Value = Schedule> {
+    btree_set(time(), 0..8).prop_map(|times| {
+        let times: Vec<_> = times.into_iter().collect();
+        let occurrence = |pair: &[Timestamp]| match *pair {
+            [opens, closes] => Some(Occurrence { opens, closes }),
+            _ => None,
+        };
+        Schedule::new(times.chunks(2).filter_map(occurrence).collect()).unwrap()
+    })
+}
+
+fn candidate() -> impl Strategy<Value = Candidate> {
+    (revision(), 0..=10_000_u16, text()).prop_map(|(revision, exposure, bucket_by)| Candidate {
+        revision,
+        exposure: BasisPoints::new(exposure).unwrap(),
+        bucket_by: BucketBy(bucket_by),
+    })
+}
+
+pub(crate) fn assignment() -> impl Strategy<Value = Assignment> {
+    let shown = (option::of(revision()), option::of(candidate()), schedule());
+    (event(), text(), shown, any::<(bool, bool)>()).prop_map(
+        |(event_id, salt, (live, candidate, schedule), (paused, stopped))| Assignment {
+            event_id,
+            salt,
+            live,
+            candidate,
+            schedule,
+            suspension: Suspension { paused, stopped },
+        },
+    )
+}
+
+fn key() -> impl Strategy<Value = EntryKey> {
+    prop_oneof![
+        (event(), revision()).prop_map(|(event, revision)| EntryKey::Content(event, revision)),
+        event().prop_map(EntryKey::Assignment),
+    ]
+}
+
+pub(crate) fn entry() -> impl Strategy<Value = Entry> {
+    prop_oneof![
+        content().prop_map(|content| Entry::Put(Value::Content(content.into()))),
+        assignment().prop_map(|assignment| Entry::Put(Value::Assignment(assignment.into()))),
+        key().prop_map(Entry::Removal),
+    ]
+}
+
+pub(crate) fn stamped() -> impl Strategy<Value = Stamped> {
+    (version(), entry()).prop_map(|(version, entry)| Stamped { version, entry })
+}
+
+pub(crate) fn trust() -> impl Strategy<Value = TrustBundle> {
+    let key = (text(), uniform(any::<u8>())).prop_map(|(kid, key)| PublicKey { kid, key });
+    let revoked = (uuid(), time()).prop_map(|(token, until)| Revoked {
+        token: TokenId(token),
+        until,
+    });
+    (
+        installation(),
+        any::<u64>(),
+        vec(key, 0..4),
+        vec(revoked, 0..20),
+    )
+        .prop_map(|(installation, serial, keys, revoked)| TrustBundle {
+            installation,
+            serial,
+            keys,
+            revoked,
+        })
+}
+
+fn position() -> impl Strategy<Value = SealedPosition> {
+    (
+        epoch(),
+        version(),
+        uniform(any::<u8>()),
+        uniform(any::<u8>()),
+    )
+        .prop_map(|(epoch, version, digest, mac)| SealedPosition {
+            position: Position {
+                epoch,
+                version,
+                digest: Digest(digest),
+            },
+            mac,
+        })
+}
+
+fn signed_trust() -> impl Strategy<Value = SignedTrust> {
+    (bytes(), uniform(any::<u8>())).prop_map(|(bytes, signature)| SignedTrust { bytes, signature })
+}
+
+fn hello() -> impl Strategy<Value = Hello> {
+    let who = (installation(), edge(), uuid());
+    let texts = (text(), text(), vec(text(), 0..5), text());
+    (who, texts, vec((region(), option::of(position())), 0..4)).prop_map(
+        |((installation, edge, boot), (token, build, capabilities, address), regions)| Hello {
+            installation,
+            edge,
+            boot: BootId(boot),
+            token,
+            build,
+            capabilities,
+            address,
+            regions,
+        },
+    )
+}
+
+pub(crate) fn edge_frame() -> impl Strategy<Value = EdgeFrame> {
+    prop_oneof![
+        hello().prop_map(EdgeFrame::Hello),
+        (region(), epoch(), version(), time()).prop_map(|(region, epoch, version, applied_at)| {
+            EdgeFrame::Ack {
+                region,
+                epoch,
+                version,
+                applied_at,
+            }
+        }),
+        time().prop_map(|sent_at| EdgeFrame::Heartbeat { sent_at }),
+        Just(EdgeFrame::Bye),
+    ]
+}
+
+fn chunk() -> impl Strategy<Value = SnapshotChunk> {
+    let place = (version(), any::<u32>(), any::<bool>());
+    (region(), position(), place, bytes()).prop_map(
+        |(region, position, (floor, index, last), entries)| SnapshotChunk {
+            region,
+            position,
+            floor,
+            index,
+            last,
+            entries,
+        },
+    )
+}
+
+fn rows() -> impl Strategy<Value = Rows> {
+    let row = (uuid(), time(), bytes());
+    (region(), position(), vec(row, 1..5)).prop_map(|(region, mut position, rows)| {
+        let Version(last) = position.position.version;
+        let count = u64::try_from(rows.len()).unwrap();
+        let first = last.saturating_sub(count - 1);
+        position.position.version = Version(first + count - 1);
+        let row = |(version, (change, committed_at, entries))| Row {
+            version: Version(version),
+            change: ChangeId(change),
+            committed_at,
+            entries,
+        };
+        Rows {
+            region,
+            position,
+            rows: (first..=u64::MAX).zip(rows).map(row).collect(),
+        }
+    })
+}
+
+pub(crate) fn origin_frame() -> impl Strategy<Value = OriginFrame> {
+    prop_oneof![
+        (any::<u64>(), time(), signed_trust()).prop_map(|(session, time, trust)| {
+            OriginFrame::Welcome {
+                session,
+                time,
+                trust,
+            }
+        }),
+        signed_trust().prop_map(OriginFrame::Trust),
+        chunk().prop_map(OriginFrame::SnapshotChunk),
+        rows().prop_map(OriginFrame::Rows),
+        (time(), time()).prop_map(|(echo, time)| OriginFrame::Heartbeat { echo, time }),
+    ]
+}
+
+fn cursor() -> impl Strategy<Value = Cursor> {
+    (epoch(), version()).prop_map(|(epoch, version)| Cursor { epoch, version })
+}
+
+pub(crate) fn client_message() -> impl Strategy<Value = ClientMessage> {
+    let status = prop_oneof![
+        Just(AckStatus::Received),
+        Just(AckStatus::Applied),
+        Just(AckStatus::Deferred),
+    ];
+    prop_oneof![
+        (region(), option::of(cursor()), option::of(text())).prop_map(
+            |(region, position, build)| ClientMessage::Hello(ClientHello {
+                region,
+                level: Level::Region,
+                position,
+                build,
+            })
+        ),
+        (cursor(), status).prop_map(|(Cursor { epoch, version }, status)| {
+            ClientMessage::Ack(ClientAck {
+                epoch,
+                version,
+                status,
+            })
+        }),
+        Just(ClientMessage::Unknown),
+    ]
+}
+
+pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
+    prop_oneof![
+        (edge(), installation(), region(), time()).prop_map(
+            |(edge, installation, region, time)| ServerMessage::Welcome(Welcome {
+                edge,
+                installation,
+                region,
+                time,
+            })
+        ),
+        snapshot_message().prop_map(ServerMessage::Snapshot),
+        delta_message().prop_map(ServerMessage::Delta),
+        (cursor(), time()).prop_map(|(Cursor { epoch, version }, time)| {
+            ServerMessage::Ahead(Ahead {
+                epoch,
+                version,
+                time,
+            })
+        }),
+        any::<u64>().prop_map(|reconnect_after_ms| {
+            ServerMessage::Goaway(Goaway { reconnect_after_ms })
+        }),
+        (text(), text())
+            .prop_map(|(code, message)| ServerMessage::Error(ErrorMessage { code, message })),
+        Just(ServerMessage::Unknown),
+    ]
+}
+
+fn snapshot_message() -> impl Strategy<Value = SnapshotMessage> {
+    let held = (vec(content(), 0..3), vec(assignment(), 0..3));
+    (cursor(), time(), option::of(time()), held).prop_map(
+        |(Cursor { epoch, version: to }, time, committed_at, (contents, assignments))| {
+            SnapshotMessage {
+                epoch,
+                to,
+                time,
+                committed_at,
+                contents,
+                assignments,
+            }
+        },
+    )
+}
+
+fn delta_message() -> impl Strategy<Value = DeltaMessage> {
+    let entries = vec(entry().prop_map(EntryMessage::from), 0..4);
+    (cursor(), version(), time(), option::of(time()), entries).prop_map(
+        |(Cursor { epoch, version: to }, from, time, committed_at, entries)| DeltaMessage {
+            epoch,
+            from,
+            to,
+            time,
+            committed_at,
+            entries,
+        },
+    )
+}

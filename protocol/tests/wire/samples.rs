@@ -1,0 +1,415 @@
+//! One instance of everything that travels, as `protocol/golden/v1` pins it. Values chosen so that a field
+//! swapped with its neighbour, a sign or an order of bytes shows.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use liveevents_protocol::codec;
+use liveevents_protocol::entry::{Entry, EntryKey, Stamped};
+use liveevents_protocol::frame::{EdgeFrame, Hello, OriginFrame, Row, Rows, SnapshotChunk};
+use liveevents_protocol::id::{BootId, ChangeId, EventId, RegionId, TokenId};
+use liveevents_protocol::json_text::JsonText;
+use liveevents_protocol::message::{
+    AckStatus, Ahead, ClientAck, ClientHello, ClientMessage, Cursor, DeltaMessage, ErrorMessage,
+    Goaway, Level, ServerMessage, SnapshotMessage, Welcome,
+};
+use liveevents_protocol::model::{
+    Assignment, BucketBy, Candidate, Content, EventType, Localization, Suspension,
+};
+use liveevents_protocol::position::{Digest, Position, SealedPosition};
+use liveevents_protocol::schedule::{Occurrence, Schedule};
+use liveevents_protocol::trust::{PublicKey, Revoked, SignedTrust, TrustBundle};
+use liveevents_protocol::version::{BasisPoints, Epoch, Revision, Version};
+use uuid::Uuid;
+
+use super::sample::{Sample, Value};
+
+pub(crate) fn all() -> Vec<Sample> {
+    let sample = |name, value| Sample { name, value };
+    let mut samples = vec![
+        sample("edge-hello", Value::Edge(EdgeFrame::Hello(hello()))),
+        sample(
+            "edge-hello-least",
+            Value::Edge(EdgeFrame::Hello(least_hello())),
+        ),
+        sample(
+            "edge-ack",
+            Value::Edge(EdgeFrame::Ack {
+                region: region("us-east"),
+                epoch: epoch(),
+                version: Version(300),
+                applied_at: time(1),
+            }),
+        ),
+        sample(
+            "edge-heartbeat",
+            Value::Edge(EdgeFrame::Heartbeat { sent_at: time(2) }),
+        ),
+        sample("edge-bye", Value::Edge(EdgeFrame::Bye)),
+        sample(
+            "origin-welcome",
+            Value::Origin(OriginFrame::Welcome {
+                session: 70_000,
+                time: time(3),
+                trust: signed_trust(),
+            }),
+        ),
+        sample(
+            "origin-trust",
+            Value::Origin(OriginFrame::Trust(signed_trust())),
+        ),
+        sample(
+            "origin-snapshot-chunk",
+            Value::Origin(OriginFrame::SnapshotChunk(SnapshotChunk {
+                region: region("eu-west"),
+                position: position(),
+                floor: Version(250),
+                index: 1,
+                last: true,
+                entries: codec::encode_stamped(&stamped()).unwrap(),
+            })),
+        ),
+        sample(
+            "origin-rows",
+            Value::Origin(OriginFrame::Rows(rows(b"first"))),
+        ),
+        sample(
+            "origin-heartbeat",
+            Value::Origin(OriginFrame::Heartbeat {
+                echo: time(4),
+                time: time(5),
+            }),
+        ),
+        sample("entry-content", Value::Entries(vec![content().into()])),
+        sample(
+            "entry-content-least",
+            Value::Entries(vec![least_content().into()]),
+        ),
+        sample(
+            "entry-assignment",
+            Value::Entries(vec![assignment().into()]),
+        ),
+        sample(
+            "entry-assignment-least",
+            Value::Entries(vec![least_assignment().into()]),
+        ),
+        sample(
+            "entry-removed-content",
+            Value::Entries(vec![removed_content()]),
+        ),
+        sample(
+            "entry-removed-assignment",
+            Value::Entries(vec![removed_assignment()]),
+        ),
+        sample("entries-none", Value::Entries(Vec::new())),
+        sample("entries-of-every-type", Value::Entries(every_type())),
+        sample("stamped", Value::Stamped(stamped())),
+        sample("trust", Value::Trust(trust())),
+    ];
+    samples.push(sample(
+        "origin-rows-compressed",
+        Value::Origin(OriginFrame::Rows(rows(&[7; 5_000]))),
+    ));
+    samples.extend(
+        messages()
+            .into_iter()
+            .map(|(name, value)| sample(name, value)),
+    );
+    samples
+}
+
+fn messages() -> Vec<(&'static str, Value)> {
+    let cursor = Cursor {
+        epoch: epoch(),
+        version: Version(300),
+    };
+    let snapshot = SnapshotMessage {
+        epoch: epoch(),
+        to: Version(300),
+        time: time(6),
+        committed_at: Some(time(7)),
+        contents: vec![content(), least_content()],
+        assignments: vec![assignment(), least_assignment()],
+    };
+    let delta = DeltaMessage {
+        epoch: epoch(),
+        from: Version(298),
+        to: Version(300),
+        time: time(6),
+        committed_at: None,
+        entries: stamped().into_iter().map(|s| s.entry.into()).collect(),
+    };
+    vec![
+        (
+            "client-hello",
+            Value::Client(ClientMessage::Hello(ClientHello {
+                region: region("us-east"),
+                level: Level::Region,
+                position: Some(cursor),
+                build: Some("4.12.0".to_owned()),
+            })),
+        ),
+        (
+            "client-ack",
+            Value::Client(ClientMessage::Ack(ClientAck {
+                epoch: epoch(),
+                version: Version(300),
+                status: AckStatus::Applied,
+            })),
+        ),
+        (
+            "server-welcome",
+            Value::Server(ServerMessage::Welcome(Welcome {
+                edge: "us-east-1.dc3".parse().unwrap(),
+                installation: "starfall-production".parse().unwrap(),
+                region: region("us-east"),
+                time: time(6),
+            })),
+        ),
+        (
+            "server-snapshot",
+            Value::Server(ServerMessage::Snapshot(snapshot)),
+        ),
+        ("server-delta", Value::Server(ServerMessage::Delta(delta))),
+        (
+            "server-ahead",
+            Value::Server(ServerMessage::Ahead(Ahead {
+                epoch: epoch(),
+                version: Version(299),
+                time: time(6),
+            })),
+        ),
+        (
+            "server-goaway",
+            Value::Server(ServerMessage::Goaway(Goaway {
+                reconnect_after_ms: 1_500,
+            })),
+        ),
+        (
+            "server-error",
+            Value::Server(ServerMessage::Error(ErrorMessage {
+                code: "region-not-served".to_owned(),
+                message: "region us-west is not served here".to_owned(),
+            })),
+        ),
+    ]
+}
+
+fn hello() -> Hello {
+    Hello {
+        installation: "starfall-production".parse().unwrap(),
+        edge: "us-east-1.dc3".parse().unwrap(),
+        boot: BootId(uuid(1)),
+        token: "header.claims.signature".to_owned(),
+        build: "0.1.0".to_owned(),
+        capabilities: vec!["segments".to_owned(), "variants".to_owned()],
+        address: "http://edge-1.us-east.example:8090".to_owned(),
+        regions: vec![
+            (region("us-east"), Some(position())),
+            (region("us-west"), None),
+        ],
+    }
+}
+
+fn least_hello() -> Hello {
+    Hello {
+        token: String::new(),
+        build: String::new(),
+        capabilities: Vec::new(),
+        address: String::new(),
+        regions: Vec::new(),
+        ..hello()
+    }
+}
+
+fn position() -> SealedPosition {
+    SealedPosition {
+        position: Position {
+            epoch: epoch(),
+            version: Version(300),
+            digest: Digest(count_up(0x40)),
+        },
+        mac: count_up(0x80),
+    }
+}
+
+fn signed_trust() -> SignedTrust {
+    SignedTrust {
+        bytes: codec::encode_trust(&trust()).unwrap(),
+        signature: count_up(0xc0),
+    }
+}
+
+fn trust() -> TrustBundle {
+    TrustBundle {
+        installation: "starfall-production".parse().unwrap(),
+        serial: 66_000,
+        keys: vec![PublicKey {
+            kid: "0123456789abcdef".to_owned(),
+            key: count_up(0x20),
+        }],
+        revoked: vec![Revoked {
+            token: TokenId(uuid(2)),
+            until: time(8),
+        }],
+    }
+}
+
+fn rows(entries: &[u8]) -> Rows {
+    let row = |version, entries: &[u8]| Row {
+        version: Version(version),
+        change: ChangeId(uuid(3)),
+        committed_at: time(9),
+        entries: entries.to_vec(),
+    };
+    Rows {
+        region: region("us-east"),
+        position: position(),
+        rows: vec![row(299, entries), row(300, b"second")],
+    }
+}
+
+fn stamped() -> Vec<Stamped> {
+    let stamped = |version, entry| Stamped {
+        version: Version(version),
+        entry,
+    };
+    vec![
+        stamped(299, content().into()),
+        stamped(299, assignment().into()),
+        stamped(300, removed_content()),
+        stamped(300, removed_assignment()),
+    ]
+}
+
+fn content() -> Content {
+    let german = Localization {
+        display_name: Some("Sommerfest".to_owned()),
+        description: Some("Grüße aus der *Arena*".to_owned()),
+        custom_fields: Some(json(r#"{"cta": "Los!"}"#)),
+    };
+    let japanese = Localization {
+        display_name: Some("夏祭り".to_owned()),
+        description: None,
+        custom_fields: None,
+    };
+    Content {
+        event_id: event("summer-fest-2025"),
+        revision: Revision(7),
+        event_type: EventType::SeasonalPromotion,
+        display_name: "Summer Fest".to_owned(),
+        description: "Fire*works* every night".to_owned(),
+        category: Some("festival".to_owned()),
+        priority: -3,
+        tags: vec!["summer".to_owned(), "xp".to_owned()],
+        localizations: BTreeMap::from([("de".to_owned(), german), ("ja".to_owned(), japanese)]),
+        configuration: json(r#"{"multipliers": {"xp": 2.50}, "big": 12345678901234567890123}"#),
+    }
+}
+
+fn least_content() -> Content {
+    Content {
+        event_id: event("a"),
+        revision: Revision(1),
+        event_type: EventType::ABTestVariant,
+        display_name: String::new(),
+        description: String::new(),
+        category: None,
+        priority: 0,
+        tags: Vec::new(),
+        localizations: BTreeMap::new(),
+        configuration: JsonText::empty_object(),
+    }
+}
+
+fn every_type() -> Vec<Entry> {
+    let of_type = |(event_type, revision)| Content {
+        event_type,
+        revision: Revision(revision),
+        ..least_content()
+    };
+    EventType::ALL
+        .into_iter()
+        .zip(1..)
+        .map(of_type)
+        .map(Entry::from)
+        .collect()
+}
+
+fn assignment() -> Assignment {
+    let occurrence = |opens, closes| Occurrence {
+        opens: time(opens),
+        closes: time(closes),
+    };
+    Assignment {
+        event_id: event("summer-fest-2025"),
+        salt: "7f3a".to_owned(),
+        live: Some(Revision(6)),
+        candidate: Some(Candidate {
+            revision: Revision(7),
+            exposure: BasisPoints::new(1_000).unwrap(),
+            bucket_by: BucketBy("match".to_owned()),
+        }),
+        schedule: Schedule::new(vec![occurrence(10, 20), occurrence(30, 40)]).unwrap(),
+        suspension: Suspension {
+            paused: true,
+            stopped: false,
+        },
+    }
+}
+
+fn least_assignment() -> Assignment {
+    Assignment {
+        event_id: event("a"),
+        salt: String::new(),
+        live: None,
+        candidate: None,
+        schedule: Schedule::default(),
+        suspension: Suspension {
+            paused: false,
+            stopped: true,
+        },
+    }
+}
+
+fn removed_content() -> Entry {
+    Entry::Removal(EntryKey::Content(event("winter-sale"), Revision(500)))
+}
+
+fn removed_assignment() -> Entry {
+    Entry::Removal(EntryKey::Assignment(event("winter-sale")))
+}
+
+fn event(id: &str) -> EventId {
+    EventId::new(id).unwrap()
+}
+
+fn region(id: &str) -> RegionId {
+    RegionId::new(id).unwrap()
+}
+
+fn json(text: &str) -> JsonText {
+    JsonText::new(text.to_owned()).unwrap()
+}
+
+/// 2025-06-21 and so many seconds, with microseconds.
+fn time(second: i64) -> Timestamp {
+    Timestamp::from_microsecond(1_750_464_000_123_456 + second * 1_000_000).unwrap()
+}
+
+fn epoch() -> Epoch {
+    Epoch(uuid(9))
+}
+
+/// A UUIDv7 whose bytes differ from each other.
+fn uuid(last: u8) -> Uuid {
+    let mut bytes = [
+        0x01, 0x97, 0x8e, 0x3b, 0x5c, 0x2d, 0x7a, 0x1f, 0x8e, 0x90, 0xa1, 0xb2, 0xc3, 0xd4, 0xe5, 0,
+    ];
+    bytes[15] = last;
+    Uuid::from_bytes(bytes)
+}
+
+fn count_up<const N: usize>(first: u8) -> [u8; N] {
+    std::array::from_fn(|i| first.wrapping_add(u8::try_from(i).unwrap()))
+}
