@@ -10,7 +10,7 @@ use axum::http::header;
 use axum::routing::get;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    IntGaugeVec, Opts, PullingGauge, Registry, TextEncoder, core::Collector,
 };
 
 pub use prometheus::Error as MetricsError;
@@ -70,6 +70,20 @@ impl Metrics {
     /// If the name is taken or malformed.
     pub fn measure(&self, name: &str, help: &str) -> Result<Gauge, MetricsError> {
         self.register(Gauge::new(name, help)?)
+    }
+
+    /// A number that is asked for at each scrape.
+    ///
+    /// # Errors
+    /// If the name is taken or malformed.
+    pub fn pulled(
+        &self,
+        name: &str,
+        help: &str,
+        read: impl Fn() -> f64 + Send + Sync + 'static,
+    ) -> Result<(), MetricsError> {
+        let gauge = PullingGauge::new(name, help, Box::new(read))?;
+        self.0.register(Box::new(gauge))
     }
 
     /// Gauges told apart by labels.
