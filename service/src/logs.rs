@@ -5,9 +5,13 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io::{IsTerminal, stdout};
 use std::str::FromStr;
 
+use tracing::Subscriber;
+use tracing::subscriber::SetGlobalDefaultError;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::Environment;
 
@@ -16,25 +20,14 @@ use crate::config::Environment;
 pub enum Format {
     /// One JSON object a line.
     Json,
-    /// Lines for people.
+    /// Lines for people, in colour on a terminal.
     Pretty,
-}
-
-impl Format {
-    /// Readable in development, JSON elsewhere.
-    #[must_use]
-    pub fn of(environment: Environment) -> Self {
-        match environment {
-            Environment::Development => Self::Pretty,
-            Environment::Staging | Environment::Production => Self::Json,
-        }
-    }
 }
 
 /// A format as it is configured: `auto` leaves it to the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Choice {
-    /// By environment, see [`Format::of`].
+    /// Readable in development, JSON elsewhere.
     Auto,
     /// Always this one.
     Always(Format),
@@ -44,9 +37,10 @@ impl Choice {
     /// The format to use.
     #[must_use]
     pub fn resolve(self, environment: Environment) -> Format {
-        match self {
-            Self::Auto => Format::of(environment),
-            Self::Always(format) => format,
+        match (self, environment) {
+            (Self::Always(format), _) => format,
+            (Self::Auto, Environment::Development) => Format::Pretty,
+            (Self::Auto, Environment::Staging | Environment::Production) => Format::Json,
         }
     }
 }
@@ -82,24 +76,40 @@ impl FromStr for Filter {
 ///
 /// # Errors
 /// If logging was started before.
-pub fn init(format: Format, filter: &Filter) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let filter = EnvFilter::builder().parse_lossy(&filter.0);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter);
-    match format {
-        Format::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
-            .try_init()?,
-        Format::Pretty => lines.try_init()?,
-    }
+pub fn init(format: Format, filter: &Filter) -> Result<(), SetGlobalDefaultError> {
+    tracing::subscriber::set_global_default(subscriber(format, filter, stdout))?;
     std::panic::set_hook(Box::new(|panic| {
         let message = panic.payload_as_str().unwrap_or("no message");
         let location = panic.location().map(ToString::to_string);
-        tracing::error!(message, location, "panicked");
+        tracing::error!(panic = message, location, "panicked");
     }));
     Ok(())
+}
+
+pub(crate) fn subscriber<W>(
+    format: Format,
+    filter: &Filter,
+    writer: W,
+) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::builder().parse_lossy(&filter.0);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(stdout().is_terminal())
+        .with_writer(writer);
+    match format {
+        Format::Json => Box::new(
+            lines
+                .json()
+                .flatten_event(true)
+                .with_current_span(true)
+                .with_span_list(false)
+                .finish(),
+        ),
+        Format::Pretty => Box::new(lines.finish()),
+    }
 }
 
 /// An error and all its causes in one line.
@@ -113,4 +123,39 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_is_readable_in_development_and_json_elsewhere() {
+        let auto: Choice = "auto".parse().unwrap();
+        assert_eq!(auto.resolve(Environment::Development), Format::Pretty);
+        assert_eq!(auto.resolve(Environment::Staging), Format::Json);
+        assert_eq!(auto.resolve(Environment::Production), Format::Json);
+        let json: Choice = "json".parse().unwrap();
+        assert_eq!(json.resolve(Environment::Development), Format::Json);
+        assert!("yaml".parse::<Choice>().is_err());
+    }
+
+    #[test]
+    fn a_filter_is_checked_when_it_is_parsed() {
+        for good in ["info", "warn,liveevents_edge=debug", "off"] {
+            assert!(good.parse::<Filter>().is_ok(), "{good}");
+        }
+        for bad in ["info,liveevents_edge=loud", "a=b=c"] {
+            assert!(bad.parse::<Filter>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_chain_ends_with_its_root() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot start")]
+        struct Outer(#[source] std::num::ParseIntError);
+        let error = Outer("x".parse::<u8>().unwrap_err());
+        assert_eq!(chain(&error), "cannot start: invalid digit found in string");
+    }
 }

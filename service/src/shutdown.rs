@@ -48,6 +48,20 @@ pub fn announce_ready(file: Option<&Path>, listeners: &[(&str, SocketAddr)]) -> 
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_signal_before_anybody_waits_is_kept() {
+        for signal in ["-TERM", "-INT"] {
+            let requested = requested().unwrap();
+            let id = std::process::id().to_string();
+            let sent = std::process::Command::new("kill")
+                .args([signal, &id])
+                .status();
+            assert!(sent.unwrap().success());
+            let limit = std::time::Duration::from_secs(10);
+            tokio::time::timeout(limit, requested).await.unwrap();
+        }
+    }
+
     #[test]
     fn the_ready_file_says_where() {
         let folder = tempfile::tempdir().unwrap();

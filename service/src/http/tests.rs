@@ -24,6 +24,7 @@ use crate::token::{Claims, Role, Signer, Verifier};
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 mod callers;
+mod logging;
 mod refusals;
 mod requests;
 mod serving;

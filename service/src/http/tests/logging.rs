@@ -1,0 +1,94 @@
+//! What the log says of a request: everything to find its fault by, and nothing of who was asking.
+
+use std::io;
+use std::sync::Mutex;
+
+use super::*;
+use crate::logs::{self, Format};
+
+/// Asks, and gives the log of it, one JSON object a line.
+async fn logged(method: &str, path: &str, authorization: &str) -> Vec<Value> {
+    #[derive(Clone)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let kept = Kept(Arc::default());
+    let writer = kept.clone();
+    let filter = "info".parse().unwrap();
+    let subscriber = logs::subscriber(Format::Json, &filter, move || writer.clone());
+    let guard = tracing::subscriber::set_default(subscriber);
+    let request = request(method, path).header(header::AUTHORIZATION, authorization);
+    send(request.body(Body::empty()).unwrap()).await;
+    drop(guard);
+    let lines = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    lines.collect()
+}
+
+#[tokio::test]
+async fn a_failure_is_logged_once_with_its_causes_under_its_trace_id() {
+    let lines = logged("GET", "/internal", "").await;
+    let [line] = lines.as_slice() else {
+        panic!("{lines:?}");
+    };
+    assert_eq!(line["level"], "ERROR");
+    assert_eq!(line["message"], "request failed");
+    assert_eq!(
+        (&line["status"], &line["code"]),
+        (&json!(500), &json!("INTERNAL_ERROR"))
+    );
+    assert_eq!(line["reason"], "hunter2");
+    let span = json!({"name": "request", "trace": TRACE, "method": "GET", "route": "/internal"});
+    assert_eq!(line["span"], span);
+}
+
+#[tokio::test]
+async fn a_refusal_is_logged_by_route_and_code_and_repeats_nothing_that_was_sent() {
+    let token = token(Role::Admin, -1);
+    for (path, bearer, route, code, reason) in [
+        (
+            "/events/PLAYER-7",
+            "",
+            "/events/{id}",
+            "VALIDATION_ERROR",
+            "",
+        ),
+        ("/PLAYER-7?PLAYER-7", "", "unmatched", "NOT_FOUND", ""),
+        (
+            "/regions/us-east",
+            token.as_str(),
+            "/regions/{region}",
+            "UNAUTHORIZED",
+            "the token has expired",
+        ),
+    ] {
+        let lines = logged("GET", path, &format!("Bearer {bearer}")).await;
+        let [line] = lines.as_slice() else {
+            panic!("{lines:?}");
+        };
+        assert_eq!(
+            (&line["level"], &line["message"]),
+            (&json!("INFO"), &json!("request refused"))
+        );
+        assert_eq!(
+            (&line["span"]["route"], &line["code"]),
+            (&json!(route), &json!(code))
+        );
+        assert_eq!(line["reason"], reason);
+        let text = line.to_string();
+        assert!(
+            !text.contains("PLAYER-7") && !text.contains(&token),
+            "{text}"
+        );
+    }
+    assert!(logged("GET", "/events/fest", "").await.is_empty());
+}
