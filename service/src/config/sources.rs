@@ -17,7 +17,8 @@ const CONFIG_FLAG: &str = "--config";
 const CONFIG_VARIABLE: &str = "LIVEEVENTS_CONFIG";
 
 /// Flags and environment, as given to the process or by a test. The file is read when they name one.
-#[derive(Debug, Clone, Default)]
+/// Not `Debug`: secrets are among them.
+#[derive(Clone, Default)]
 pub struct Sources {
     /// What follows the program's name.
     pub arguments: Vec<String>,

@@ -1,33 +1,43 @@
 //! What the log says of a request: everything to find its fault by, and nothing of who was asking.
 
+use std::cell::RefCell;
 use std::io;
-use std::sync::Mutex;
+use std::sync::Once;
 
 use super::*;
 use crate::logs::{self, Format};
 
-/// Asks, and gives the log of it, one JSON object a line.
-async fn logged(method: &str, path: &str, authorization: &str) -> Vec<Value> {
-    #[derive(Clone)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
-    impl io::Write for Kept {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
+thread_local! {
+    /// What the test on this thread has logged.
+    static KEPT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+struct Keep;
+
+impl io::Write for Keep {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        KEPT.with_borrow_mut(|kept| kept.write(bytes))
     }
-    let kept = Kept(Arc::default());
-    let writer = kept.clone();
-    let filter = "info".parse().unwrap();
-    let subscriber = logs::subscriber(Format::Json, &filter, move || writer.clone());
-    let guard = tracing::subscriber::set_default(subscriber);
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Asks, and gives the log of it, one JSON object a line.
+///
+/// One subscriber for all threads: with one per test, tests beside it that have none can switch
+/// its spans off, for whether a span is wanted is remembered for the whole process.
+async fn logged(method: &str, path: &str, authorization: &str) -> Vec<Value> {
+    static START: Once = Once::new();
+    START.call_once(|| {
+        let subscriber = logs::subscriber(Format::Json, &"info".parse().unwrap(), || Keep);
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+    });
+    KEPT.take();
     let request = request(method, path).header(header::AUTHORIZATION, authorization);
     send(request.body(Body::empty()).unwrap()).await;
-    drop(guard);
-    let lines = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+    let lines = String::from_utf8(KEPT.take()).unwrap();
     let lines = lines
         .lines()
         .map(|line| serde_json::from_str(line).unwrap());
