@@ -3,7 +3,11 @@
 //! In reading order: how it is configured and wired, what events are, what a deployment makes of them,
 //! how a change is committed, where it is stored, and how it is asked for.
 
+pub mod config;
 pub mod limits;
+pub mod password;
+pub mod private_file;
+pub mod tls;
 
 pub mod event;
 pub mod rollout;
@@ -13,6 +17,7 @@ pub mod epoch;
 pub mod seal;
 pub mod store;
 
+pub mod compaction;
 pub mod push;
 
 pub mod metrics;

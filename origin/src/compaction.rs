@@ -1,0 +1,48 @@
+//! Forgetting old rows of the region logs, so that they do not grow for ever.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::DATABASE_DEADLINE;
+use crate::store::{StoreError, region_log};
+
+/// At 100 changes a second a log grows by 30,000 rows in between, a few dozen megabytes.
+const EVERY: Duration = Duration::from_secs(300);
+
+/// Keeps the newest `keep` versions of every region's log, until shut down. Several origins may do so at
+/// once; each region is a short transaction of its own.
+pub async fn run(pool: PgPool, keep: u64, shutdown: CancellationToken) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        match timeout(DATABASE_DEADLINE, compact(&pool, keep)).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(rows)) => tracing::info!(rows, "region logs compacted"),
+            Ok(Err(error)) => {
+                let error = liveevents_service::logs::chain(&error);
+                tracing::warn!(error, "region logs could not be compacted, later again");
+            }
+            Err(_) => tracing::warn!("region logs could not be compacted in time, later again"),
+        }
+    }
+}
+
+async fn compact(pool: &PgPool, keep: u64) -> Result<u64, StoreError> {
+    let mut conn = pool.acquire().await?;
+    let regions = region_log::heads(&mut conn).await?;
+    drop(conn);
+    let mut gone = 0;
+    for region in regions.keys() {
+        let mut tx = pool.begin().await?;
+        gone += region_log::compact(&mut tx, region, keep).await?;
+        tx.commit().await?;
+    }
+    Ok(gone)
+}
