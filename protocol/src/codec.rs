@@ -6,7 +6,7 @@
 //!
 //! Decoders are total: any bytes give a value or a [`DecodeError`], and none may trail. Whatever lengths the
 //! bytes claim and however small their elements are, what decoding takes in memory is bounded by
-//! [`limits`]: for a frame by a few times its limit, for entries by twice [`limits::MAX_DECODED`].
+//! [`limits`]: for a frame by four times its limit, for entries by [`limits::MAX_DECODED`] and their bytes.
 
 mod framing;
 mod v1;

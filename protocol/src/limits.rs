@@ -20,10 +20,9 @@ pub const MAX_TOMBSTONES: usize = 10_000;
 /// hundred occurrences each is about 2 MB.
 pub const MAX_ROW: usize = 4 * 1024 * 1024;
 
-/// What the entries of one row or chunk may take in memory while they are decoded, their bytes
-/// included. Four times the bytes, so that small entries (24 bytes for a tag of one letter, 208 for a
-/// removal) do not multiply what a peer sent: room for 75,000 entries, where a stop of everything has
-/// 1,000. The value made of it takes as much again at most.
+/// What the entries of one row or chunk may take in memory. Four times their bytes, so that small
+/// entries (24 bytes for a tag of one letter, 208 for a removal of three) do not multiply what a peer
+/// sent: room for 75,000 entries, where a stop of everything has 1,000.
 pub const MAX_DECODED: usize = 4 * MAX_ROW;
 
 /// A frame's body before compression: one row at its largest, and its envelope.

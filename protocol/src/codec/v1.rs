@@ -323,16 +323,24 @@ fn write<T: Encode>(value: T, limit: usize) -> Result<Vec<u8>, EncodeError> {
 
 fn read<T: Decode<()>, const LIMIT: usize>(bytes: &[u8]) -> Result<T, DecodeError> {
     too_large(bytes.len(), LIMIT)?;
-    read_within::<T, LIMIT>(bytes)
+    let (value, read) = read_within::<T, LIMIT>(bytes)?;
+    no_trailing(bytes, read)?;
+    Ok(value)
 }
 
-/// `MEMORY` is what bincode may claim for the value: its bytes, and lists' elements before they are read.
-fn read_within<T: Decode<()>, const MEMORY: usize>(bytes: &[u8]) -> Result<T, DecodeError> {
+/// A value and how many bytes it was. `MEMORY` is what bincode may claim for it: its bytes, and lists'
+/// elements before they are read.
+fn read_within<T: Decode<()>, const MEMORY: usize>(
+    bytes: &[u8],
+) -> Result<(T, usize), DecodeError> {
     let config = bincode::config::standard().with_limit::<MEMORY>();
-    let (value, read) = bincode::decode_from_slice(bytes, config)
-        .map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    bincode::decode_from_slice(bytes, config)
+        .map_err(|error| DecodeError::Malformed(error.to_string()))
+}
+
+fn no_trailing(bytes: &[u8], read: usize) -> Result<(), DecodeError> {
     match bytes.len().saturating_sub(read) {
-        0 => Ok(value),
+        0 => Ok(()),
         more => Err(DecodeError::Trailing(more)),
     }
 }

@@ -1,5 +1,8 @@
 //! One entry of a delta, as JSON: an object with one member, named after the kind of entry.
 
+use std::fmt;
+
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::entry::{Entry, EntryKey, Value};
@@ -64,8 +67,26 @@ impl From<EntryMessage> for Entry {
 pub(super) fn known<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<EntryMessage>, D::Error> {
-    let entries = Vec::<Members>::deserialize(deserializer)?;
-    Ok(entries.into_iter().filter_map(Members::known).collect())
+    deserializer.deserialize_seq(Known)
+}
+
+/// Keeps only what is known, so that a list of nothing takes nothing.
+struct Known;
+
+impl<'de> Visitor<'de> for Known {
+    type Value = Vec<EntryMessage>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of entries")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut known = Vec::new();
+        while let Some(members) = entries.next_element::<Members>()? {
+            known.extend(members.known());
+        }
+        Ok(known)
+    }
 }
 
 /// The members that an entry may have. It has one, or none that is known.

@@ -4,10 +4,12 @@
 //! each within the limit, may together take twenty times their bytes. A [`List`] gives nothing back: all
 //! that a row holds in memory stays within [`MAX_DECODED`].
 
+use std::marker::PhantomData;
+
 use bincode::de::{BorrowDecoder, Decoder};
 use bincode::{BorrowDecode, Decode, Encode};
 
-use super::{read_within, write as write_value};
+use super::{no_trailing, read_within, write as write_value};
 use crate::codec::{DecodeError, EncodeError, too_large};
 use crate::limits::{MAX_DECODED, MAX_ROW};
 
@@ -30,10 +32,7 @@ impl<Context, T: Decode<Context>> Decode<Context> for List<T> {
     fn decode<D: Decoder<Context = Context>>(
         decoder: &mut D,
     ) -> Result<Self, bincode::error::DecodeError> {
-        let count = u64::decode(decoder)?;
-        let count = usize::try_from(count)
-            .map_err(|_| bincode::error::DecodeError::OutsideUsizeRange(count))?;
-        decoder.claim_container_read::<T>(count)?;
+        let count = claim::<T, D>(decoder)?;
         let mut elements = Vec::with_capacity(count);
         for _ in 0..count {
             elements.push(T::decode(decoder)?);
@@ -54,11 +53,11 @@ impl<'de, Context, T: Decode<Context>> BorrowDecode<'de, Context> for List<T> {
 /// for the answer, and not at every edge.
 pub(super) fn write<'a, W, T>(entries: &'a [T]) -> Result<Vec<u8>, EncodeError>
 where
-    W: From<&'a T> + Encode + Decode<()>,
+    W: From<&'a T> + Encode + Decode<()> + TryInto<T, Error = DecodeError>,
 {
     let list: List<W> = entries.iter().map(W::from).collect();
     let bytes = write_value(list, MAX_ROW)?;
-    read_within::<List<W>, MAX_DECODED>(&bytes)
+    read::<W, T>(&bytes)
         .map_err(|error| EncodeError::Unencodable(format!("it {error} when read back")))?;
     Ok(bytes)
 }
@@ -68,6 +67,45 @@ where
     W: Decode<()> + TryInto<T, Error = DecodeError>,
 {
     too_large(bytes.len(), MAX_ROW)?;
-    let List(elements) = read_within::<List<W>, MAX_DECODED>(bytes)?;
-    elements.into_iter().map(TryInto::try_into).collect()
+    let (Converted { list, .. }, read) = read_within::<Converted<W, T>, MAX_DECODED>(bytes)?;
+    let list = list?;
+    no_trailing(bytes, read)?;
+    Ok(list)
+}
+
+/// A list of `W` of which each element becomes a `T` as soon as it is read, so that wire and domain are
+/// never held both. Where one cannot, that is what was read, and the rest is left.
+struct Converted<W, T> {
+    list: Result<Vec<T>, DecodeError>,
+    wire: PhantomData<W>,
+}
+
+impl<Context, W, T> Decode<Context> for Converted<W, T>
+where
+    W: Decode<Context> + TryInto<T, Error = DecodeError>,
+{
+    fn decode<D: Decoder<Context = Context>>(
+        decoder: &mut D,
+    ) -> Result<Self, bincode::error::DecodeError> {
+        let count = claim::<W, D>(decoder)?;
+        let mut list = Ok(Vec::with_capacity(count));
+        for _ in 0..count {
+            let Ok(elements) = &mut list else { break };
+            match W::decode(decoder)?.try_into() {
+                Ok(element) => elements.push(element),
+                Err(error) => list = Err(error),
+            }
+        }
+        let wire = PhantomData;
+        Ok(Self { list, wire })
+    }
+}
+
+/// Reads a list's length and claims the memory of so many elements, for good.
+fn claim<T, D: Decoder>(decoder: &mut D) -> Result<usize, bincode::error::DecodeError> {
+    let count = u64::decode(decoder)?;
+    let count = usize::try_from(count)
+        .map_err(|_| bincode::error::DecodeError::OutsideUsizeRange(count))?;
+    decoder.claim_container_read::<T>(count)?;
+    Ok(count)
 }
