@@ -38,7 +38,8 @@ build: ## build the release binaries
 
 fuzz: tools-fuzz ## run every fuzz target for FUZZ_SECONDS (30)
 	@cd protocol; for target in $$(cargo fuzz list); do \
-	  cargo fuzz run --sanitizer none "$$target" -- -max_total_time=$(FUZZ_SECONDS); \
+	  mkdir -p "fuzz/corpus/$$target"; \
+	  cargo fuzz run --sanitizer none "$$target" "fuzz/corpus/$$target" golden/v1 -- -max_total_time=$(FUZZ_SECONDS); \
 	done
 
 sqlx-prepare: tools-sqlx ## write .sqlx anew after a change of SQL or migrations
