@@ -5,9 +5,16 @@
 
 pub mod config;
 pub mod limits;
+
+pub mod database;
 pub mod password;
 pub mod private_file;
 pub mod tls;
+
+pub mod development;
+pub mod first_admin;
+pub mod issuer;
+pub mod trust;
 
 pub mod event;
 pub mod rollout;
@@ -19,5 +26,8 @@ pub mod store;
 
 pub mod compaction;
 pub mod push;
+pub mod quic;
+
+pub mod api;
 
 pub mod metrics;

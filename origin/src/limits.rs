@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 /// An event as stored, in bytes of JSON: the contract's 256 KB.
 pub const MAX_EVENT: usize = 256 * 1024;
 
@@ -68,3 +70,44 @@ pub const MAX_EDGES: usize = 2_000;
 
 /// Regions that one edge replicates: its home and those it stands by for.
 pub const MAX_REGIONS_PER_EDGE: usize = 32;
+
+/// The shortest password, in characters.
+pub const MIN_PASSWORD: usize = 12;
+
+/// The longest password, in characters: a passphrase of a hundred words.
+pub const MAX_PASSWORD: usize = 1000;
+
+/// Passwords hashed at once: one of two cores stays free for everything else, and 19 MiB each.
+pub const HASHINGS: usize = 2;
+
+/// How often revocations are read without a notification.
+pub const TRUST_POLL: Duration = Duration::from_secs(30);
+
+/// How long after its expiry a revoked token is still named to edges. An edge that loses its origin
+/// honours service tokens that expire from then on, and its last bundle may be some minutes old, its
+/// clock some minutes off; a week is more than both and keeps the bundle small.
+pub const REVOCATION_MEMORY_HOURS: i64 = 7 * 24;
+
+/// How long a request may wait for a connection to Postgres: longer, and the caller has gone.
+pub const ACQUIRE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long the start waits for a database that is coming up itself: a container with recovery to do.
+pub const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long migrations may take, waiting for another replica's included.
+pub const MIGRATION_DEADLINE: Duration = Duration::from_secs(300);
+
+/// How long whoever logs in stays so.
+pub const SESSION: SignedDuration = SignedDuration::from_mins(60);
+
+/// How long the enrolment token lives that Development makes at each start.
+pub const DEVELOPMENT_TOKEN: SignedDuration = SignedDuration::from_hours(24 * 365);
+
+/// The longest life of a service token: five years, after which a fleet has been replaced twice.
+pub const MAX_TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24 * 366 * 5);
+
+/// The words given for a decision, in characters.
+pub const MAX_REASON: usize = 2_000;
+
+/// Edges unseen for longer are no stragglers of a change any more.
+pub const STRAGGLER_MEMORY: SignedDuration = SignedDuration::from_hours(24);

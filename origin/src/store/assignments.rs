@@ -141,6 +141,34 @@ pub async fn of_event(
         .collect()
 }
 
+/// Some events' assignments, by event and region. An event without any is left out.
+///
+/// # Errors
+/// If the database does not answer, or a row cannot be read.
+pub async fn of_events(
+    conn: &mut PgConnection,
+    events: &[EventId],
+) -> Result<BTreeMap<EventId, BTreeMap<RegionId, Assignment>>, StoreError> {
+    let events: Vec<String> = events.iter().map(ToString::to_string).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT region_id, event_id, live, candidate, exposure, bucket_by,
+                  schedule AS "schedule: Json<Schedule>", paused, stopped, salt, version
+           FROM assignments WHERE event_id = ANY($1)"#,
+        &events
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut found: BTreeMap<EventId, BTreeMap<RegionId, Assignment>> = BTreeMap::new();
+    for row in rows {
+        let region = region(&row.region_id)?;
+        let assignment = row.assignment()?;
+        let of = found.entry(assignment.event_id.clone()).or_default();
+        of.insert(region, assignment);
+    }
+    Ok(found)
+}
+
 /// One region's assignments in order of event, each with the version that last changed it.
 ///
 /// # Errors

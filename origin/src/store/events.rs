@@ -1,5 +1,7 @@
 //! Events: the row that commands lock, with the newest revision beside it.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use liveevents_protocol::id::{EventId, RegionId};
 use liveevents_protocol::model::EventType;
@@ -207,6 +209,22 @@ pub async fn exists(conn: &mut PgConnection, id: &EventId) -> Result<bool, Store
     .fetch_one(conn)
     .await?;
     Ok(row.exists)
+}
+
+/// The events whose newest revision has a tag.
+///
+/// # Errors
+/// If the database fails.
+pub async fn tagged(conn: &mut PgConnection, tag: &str) -> Result<BTreeSet<EventId>, StoreError> {
+    let rows = query!(
+        "SELECT event_id FROM live_events WHERE tags @> ARRAY[$1::text]",
+        tag
+    )
+    .fetch_all(conn)
+    .await?;
+    let ids = rows.into_iter().map(|row| EventId::new(&row.event_id));
+    ids.collect::<Result<_, _>>()
+        .map_err(StoreError::unreadable("an event's id"))
 }
 
 /// Adds a draft with its first revision.

@@ -198,11 +198,33 @@ pub async fn revoked(
     Ok(revoked.collect())
 }
 
-/// Tells every replica, once the transaction commits, that revocations have changed.
+/// The serial of what tokens are judged by, made if this is the first start.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn notify(conn: &mut PgConnection) -> Result<(), StoreError> {
+pub async fn trust_serial(conn: &mut PgConnection, now: Timestamp) -> Result<u64, StoreError> {
+    query!(
+        "INSERT INTO trust (serial) VALUES ($1) ON CONFLICT DO NOTHING",
+        now.as_microsecond()
+    )
+    .execute(&mut *conn)
+    .await?;
+    let row = query!("SELECT serial FROM trust").fetch_one(conn).await?;
+    u64::try_from(row.serial).map_err(StoreError::unreadable("the serial of the trust bundle"))
+}
+
+/// Raises the serial, and tells every replica once the transaction commits.
+///
+/// # Errors
+/// If the database fails.
+pub async fn raise_trust_serial(conn: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
+    query!(
+        "INSERT INTO trust AS t (serial) VALUES ($1)
+         ON CONFLICT (only_one) DO UPDATE SET serial = greatest(t.serial + 1, excluded.serial)",
+        now.as_microsecond()
+    )
+    .execute(&mut *conn)
+    .await?;
     query!("SELECT pg_notify($1, '')", TRUST_CHANNEL)
         .execute(conn)
         .await?;

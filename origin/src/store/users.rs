@@ -77,7 +77,7 @@ pub async fn find(conn: &mut PgConnection, username: &str) -> Result<Option<User
     .transpose()
 }
 
-/// A person's role and password hash, for a login.
+/// A person's role and password hash, for a login; they stay as they are until the transaction ends.
 ///
 /// # Errors
 /// If the database fails.
@@ -86,7 +86,7 @@ pub async fn credentials(
     username: &str,
 ) -> Result<Option<(Role, String)>, StoreError> {
     let row = query!(
-        "SELECT role, password_hash FROM users WHERE username = $1",
+        "SELECT role, password_hash FROM users WHERE username = $1 FOR SHARE",
         username
     )
     .fetch_optional(conn)

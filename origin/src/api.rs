@@ -1,0 +1,98 @@
+//! The REST API: a file per resource. Extract, call, respond; what is decided is decided elsewhere.
+//!
+//! Every handler says first who may ask. Whatever changes something writes the audit log in the same
+//! transaction, and answers only after the commit.
+
+mod audit;
+mod authentication;
+mod changes;
+mod deployments;
+mod edges;
+mod error;
+mod events;
+mod health;
+mod page;
+mod record;
+mod regions;
+mod roles;
+mod stop;
+mod tokens;
+mod users;
+
+use axum::Router;
+use axum::extract::FromRef;
+use liveevents_service::clock::Clock;
+use liveevents_service::http::{ApiError, Authority};
+use sqlx::{PgPool, Postgres, Transaction};
+
+use crate::issuer::Issuer;
+use crate::metrics::ApiMetrics;
+use crate::password::Passwords;
+use crate::store::StoreError;
+use crate::trust::Keeper;
+
+/// What handlers work with. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    /// Postgres.
+    pub pool: PgPool,
+    /// The time.
+    pub clock: Clock,
+    /// Judges tokens.
+    pub authority: Authority,
+    /// Makes tokens.
+    pub issuer: Issuer,
+    /// Hashes passwords.
+    pub passwords: Passwords,
+    /// Is told of revocations.
+    pub trust: Keeper,
+    /// Whether only approved revisions are deployed.
+    pub require_approval: bool,
+    /// What is counted.
+    pub metrics: ApiMetrics,
+}
+
+impl FromRef<Api> for Authority {
+    fn from_ref(api: &Api) -> Self {
+        api.authority.clone()
+    }
+}
+
+impl Api {
+    /// After a revocation: this replica judges by it before it answers, the others and the edges within
+    /// moments. What is committed is not taken back because reading it again failed.
+    async fn heed_revocations(&self) {
+        if let Err(error) = self.trust.refresh().await {
+            let error = liveevents_service::logs::chain(&error);
+            tracing::warn!(error, "a revocation will be heeded later");
+        }
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, ApiError> {
+        let begun = self.pool.begin().await;
+        Ok(begun.map_err(StoreError::from)?)
+    }
+}
+
+async fn commit(tx: Transaction<'static, Postgres>) -> Result<(), ApiError> {
+    Ok(tx.commit().await.map_err(StoreError::from)?)
+}
+
+/// All routes but `/metrics`, without the layers around them.
+pub fn router(api: Api) -> Router {
+    let v1 = Router::new()
+        .merge(authentication::routes())
+        .merge(tokens::routes())
+        .merge(users::routes())
+        .merge(events::routes())
+        .merge(deployments::routes())
+        .merge(stop::routes())
+        .merge(changes::routes())
+        .merge(regions::routes())
+        .merge(edges::routes())
+        .merge(audit::routes());
+    Router::new()
+        .nest("/api/v1", v1)
+        .merge(health::routes())
+        .with_state(api)
+}

@@ -1,0 +1,57 @@
+//! What went wrong below, as answers. The only place that knows which failure is whose fault.
+
+use liveevents_service::http::{ApiError, FieldError};
+
+use crate::change::ChangeError;
+use crate::event::fault::Faults;
+use crate::event::lifecycle::Conflict;
+use crate::password::PasswordError;
+use crate::store::StoreError;
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        if error.is_away() {
+            Self::unavailable("the database is away for now; try again", error)
+        } else {
+            Self::internal(error)
+        }
+    }
+}
+
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::UnknownRegion(region) => Self::not_found("region", &region),
+            ChangeError::TooLarge { .. } => {
+                Self::Conflict(format!("{error}; name fewer events or regions"))
+            }
+            ChangeError::Store(error) => error.into(),
+            ChangeError::MissingContent { .. } | ChangeError::Unappliable { .. } => {
+                Self::internal(error)
+            }
+        }
+    }
+}
+
+impl From<Faults> for ApiError {
+    fn from(faults: Faults) -> Self {
+        let details = faults.into_vec().into_iter();
+        Self::invalid(
+            details
+                .map(|fault| FieldError::new(fault.field, fault.message))
+                .collect(),
+        )
+    }
+}
+
+impl From<Conflict> for ApiError {
+    fn from(conflict: Conflict) -> Self {
+        Self::Conflict(conflict.to_string())
+    }
+}
+
+impl From<PasswordError> for ApiError {
+    fn from(error: PasswordError) -> Self {
+        Self::internal(error)
+    }
+}

@@ -1,0 +1,98 @@
+//! `POST /events`.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use liveevents_protocol::id::EventId;
+use liveevents_service::http::{ApiError, Caller, Json};
+use sqlx::PgConnection;
+
+use super::view::EventView;
+use super::{answer, find};
+use crate::api::record::{NOTHING, record};
+use crate::api::roles::DESIGNERS;
+use crate::api::{Api, commit};
+use crate::event::document::Document;
+use crate::event::fault::Faults;
+use crate::event::fields::EventFields;
+use crate::event::naming;
+use crate::store::events::{self, ID_IS_TAKEN};
+
+/// How many events of one name there may be whose author left the naming to us.
+const NAMESAKES: u32 = 1000;
+
+pub(super) async fn create(
+    State(api): State<Api>,
+    caller: Caller,
+    Json(fields): Json<EventFields>,
+) -> Result<(StatusCode, HeaderMap, Json<EventView>), ApiError> {
+    caller.require(DESIGNERS)?;
+    let now = api.clock.now();
+    let (given, document) = check(&fields, now)?;
+    let mut tx = api.begin().await?;
+    let id = match given {
+        Some(id) => id,
+        None => made(&mut tx, &document.display_name).await?,
+    };
+    let salt = format!("{:032x}", rand::random::<u128>());
+    match events::insert(&mut tx, &id, &salt, &document, caller.subject(), now).await {
+        Err(error) if error.violates(ID_IS_TAKEN) => {
+            return Err(ApiError::Conflict(format!(
+                "there is an event {id} already"
+            )));
+        }
+        done => done?,
+    }
+    let after = document.to_fields();
+    record(
+        &mut tx,
+        &caller,
+        ("event.create", id.as_str()),
+        (NOTHING, Some(after)),
+        now,
+    )
+    .await?;
+    let event = find(&mut tx, &id).await?;
+    let (mut headers, view) = answer(&mut tx, event).await?;
+    commit(tx).await?;
+    let location = HeaderValue::from_str(&format!("/api/v1/events/{id}"));
+    headers.extend(
+        location
+            .into_iter()
+            .map(|location| (header::LOCATION, location)),
+    );
+    Ok((StatusCode::CREATED, headers, view))
+}
+
+/// Everything that is wrong with a new event, in one answer.
+fn check(
+    fields: &EventFields,
+    now: jiff::Timestamp,
+) -> Result<(Option<EventId>, Document), Faults> {
+    let mut faults = Faults::default();
+    let id = fields.event_id.as_deref();
+    let id = id.and_then(|id| faults.take("eventId", EventId::new(id)));
+    let document = Document::parse(fields).and_then(|document| {
+        document.check_draft(now)?;
+        Ok(document)
+    });
+    match document {
+        Ok(document) => faults.or_ok().map(|()| (id, document)),
+        Err(others) => Err(faults.and(others)),
+    }
+}
+
+/// An identifier made from the display name, the first that is free.
+async fn made(conn: &mut PgConnection, display_name: &str) -> Result<EventId, ApiError> {
+    for attempt in 0..NAMESAKES {
+        let Some(id) = naming::event_id(display_name, attempt) else {
+            let message = "must be given, since the display name has no Latin letter or digit";
+            return Err(ApiError::field("eventId", message));
+        };
+        if !events::exists(conn, &id).await? {
+            return Ok(id);
+        }
+    }
+    Err(ApiError::Conflict(
+        "too many events have this display name; give an eventId".to_owned(),
+    ))
+}

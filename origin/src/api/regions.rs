@@ -1,0 +1,98 @@
+//! `GET /regions` and one of them.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use liveevents_protocol::id::RegionId;
+use liveevents_protocol::version::Version;
+use liveevents_service::http::{ApiError, Caller, Json, Path};
+use serde::Serialize;
+
+use super::Api;
+use super::edges::{EdgeView, views};
+use super::roles::PEOPLE;
+use crate::store;
+use crate::store::regions::{self, Region};
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/regions", get(list))
+        .route("/regions/{id}", get(show))
+}
+
+#[derive(Serialize)]
+struct Listed {
+    regions: Vec<View>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct View {
+    region_id: RegionId,
+    display_name: String,
+    timezone: String,
+    countries: Vec<String>,
+    /// The newest version of its log.
+    version: Version,
+    health: Health,
+    /// Those that replicate it, whatever their home.
+    edges: Vec<EdgeView>,
+}
+
+/// How well a region is served.
+#[derive(Serialize)]
+enum Health {
+    /// Every edge that is here is live.
+    Healthy,
+    /// Some are, some are not.
+    Degraded,
+    /// No edge is live.
+    Unserved,
+}
+
+async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Listed>, ApiError> {
+    caller.require(PEOPLE)?;
+    let mut tx = store::begin_snapshot(&api.pool).await?;
+    let regions = regions::list(&mut tx).await?;
+    let edges = views(&mut tx, api.clock.now()).await?;
+    Ok(Json(Listed {
+        regions: regions
+            .into_iter()
+            .map(|region| view(region, &edges))
+            .collect(),
+    }))
+}
+
+async fn show(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<RegionId>,
+) -> Result<Json<View>, ApiError> {
+    caller.require(PEOPLE)?;
+    let mut tx = store::begin_snapshot(&api.pool).await?;
+    let found = regions::find(&mut tx, &id).await?;
+    let region = found.ok_or_else(|| ApiError::not_found("region", &id))?;
+    let edges = views(&mut tx, api.clock.now()).await?;
+    Ok(Json(view(region, &edges)))
+}
+
+fn view(region: Region, edges: &[EdgeView]) -> View {
+    let here = edges
+        .iter()
+        .filter(|edge| edge.replicates(&region.id) && !edge.has_signed_off());
+    let edges: Vec<EdgeView> = here.cloned().collect();
+    let live = edges.iter().filter(|edge| edge.is_live()).count();
+    View {
+        health: match live {
+            0 => Health::Unserved,
+            all if all == edges.len() => Health::Healthy,
+            _ => Health::Degraded,
+        },
+        region_id: region.id,
+        display_name: region.display_name,
+        timezone: region.zone.to_string(),
+        countries: region.countries,
+        version: region.version,
+        edges,
+    }
+}

@@ -1,0 +1,85 @@
+//! Everything that can be set, with what it does. docs/configuration.md is made from this table.
+
+use liveevents_service::config::{DEVELOPMENT_INSTALLATION, Program, Setting};
+
+use super::DEVELOPMENT_SECRET;
+
+/// The binary and its settings.
+pub const PROGRAM: Program = Program {
+    name: "liveevents-origin",
+    about: "The origin of LiveEvents: REST API, decisions, and push to edges.",
+    version: env!("CARGO_PKG_VERSION"),
+    settings: SETTINGS,
+};
+
+/// In the order of the document.
+pub const SETTINGS: &[Setting] = &[
+    Setting::with_default(
+        "environment",
+        "Development",
+        "Development, Staging or Production. Outside Development nothing known to everybody is accepted: \
+         installation, secret, first password and certificate have to be set.",
+    ),
+    Setting::with_default(
+        "installation",
+        DEVELOPMENT_INSTALLATION,
+        "Name of this title in this environment, such as starfall-production; the same at origin and edges. \
+         Tokens and positions of another installation are refused.",
+    ),
+    Setting::with_default("http.listen", "127.0.0.1:8080", "Address and port of the REST API; port 0 takes a free one."),
+    Setting::with_default("http.connections", "1024", "HTTP connections served at once, 1 to 100000; more wait."),
+    Setting::with_default("quic.listen", "127.0.0.1:4433", "Address and UDP port that edges connect to; port 0 takes a free one."),
+    Setting::required(
+        "database.url",
+        "Postgres 15 or newer, as postgres://user:password@host:port/database. The role needs what the role \
+         liveevents_service is granted.",
+    )
+    .secret(),
+    Setting::optional(
+        "database.owner_url",
+        "The same database as its owner, for migrations at the start. Without it migrations run by database.url, \
+         if any are due.",
+    )
+    .secret(),
+    Setting::with_default("database.connections", "20", "Connections to Postgres, 4 to 500."),
+    Setting::with_default(
+        "data_dir",
+        ".local/origin",
+        "Folder for what Development makes by itself: certificate (tls/), the key that edges pin (trust-key), \
+         an enrolment token for all regions (edge-token). Not used elsewhere.",
+    ),
+    Setting::optional("tls.cert_file", "Certificate chain for edges, PEM. In Development one is made if this is not set."),
+    Setting::optional("tls.key_file", "Private key of that certificate, PEM."),
+    Setting::with_default(
+        "tls.names",
+        "localhost,127.0.0.1,::1,origin",
+        "Names and addresses in the certificate that Development makes.",
+    ),
+    Setting::with_default(
+        "jwt.secret",
+        DEVELOPMENT_SECRET,
+        "What all signing keys are derived from, at least 32 bytes; the same at all replicas.",
+    )
+    .secret(),
+    Setting::with_default("admin.username", "admin", "Name of the first admin, made when nobody can log in yet."),
+    Setting::optional(
+        "admin.password",
+        "Password of the first admin, at least 12 characters; later changes are made by PUT /users. In Development \
+         it is development-only if this is not set.",
+    )
+    .secret(),
+    Setting::with_default(
+        "deployments.require_approval",
+        "true",
+        "Whether a revision has to be approved before it is deployed: true or false. Production is always true.",
+    ),
+    Setting::with_default(
+        "retention.log_versions",
+        "10000",
+        "Versions kept in each region's log, 100 to 1000000; a receiver further behind gets a snapshot.",
+    ),
+    Setting::with_default("shutdown.drain", "PT10S", "How long requests and edges may take to end after a signal to stop."),
+    Setting::with_default("log.format", "auto", "json, pretty, or auto: pretty in Development, json elsewhere."),
+    Setting::with_default("log.filter", "info", "What is logged: a level, or target=level pairs divided by commas."),
+    Setting::optional("ready_file", "File to write the listeners' addresses to, as JSON, once the origin is ready."),
+];
