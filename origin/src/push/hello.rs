@@ -53,7 +53,7 @@ impl Refusal {
 pub struct AcceptedRegion {
     /// Which.
     pub region: RegionId,
-    /// What the edge holds of this history, or of an earlier one.
+    /// What the edge holds of this history.
     pub position: Option<Position>,
     /// What it had acked before.
     pub acked: Option<(Epoch, Version)>,
@@ -163,7 +163,7 @@ impl Judge {
     }
 
     /// What a sealed position is worth. One that is authentic but impossible proves that the database
-    /// has lost history: the next epoch is minted, and the position belongs to an earlier one.
+    /// has lost history: the next epoch is minted. Whoever is not in this history gets a snapshot.
     async fn position(
         &self,
         region: &RegionId,
@@ -190,12 +190,24 @@ impl Judge {
             version: head.version,
             digest: head.digest,
         };
-        if judge(&position, &head, row.as_ref()) == Judgement::Unknown {
-            let cause = Cause::Unknown(position);
-            follower::mint(&self.pool, Some(minted.epoch), &cause, &self.clock).await?;
-            self.metrics.epochs_minted.inc();
+        let epoch = match judge(&position, &head, row.as_ref()) {
+            Judgement::Known => return Ok(Some(position)),
+            Judgement::Earlier => minted.epoch,
+            Judgement::Unknown => {
+                let cause = Cause::Unknown(position);
+                let complaint = Some(minted.epoch);
+                self.metrics.epochs_minted.inc();
+                follower::mint(&self.pool, complaint, &cause, &self.clock).await?
+            }
+        };
+        // The feed may still be of an epoch that this position would fit into.
+        if let Some(mut feed) = self.hub.subscribe(region) {
+            let reached = feed
+                .wait_for(|feed| feed.head().position.epoch >= epoch)
+                .await;
+            reached.map_err(|_| FollowError::TimedOut)?;
         }
-        Ok(Some(position))
+        Ok(None)
     }
 }
 

@@ -1,0 +1,316 @@
+//! The origin's side of the QUIC protocol, driven by an edge that says whatever a test wants.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod push {
+    pub(crate) mod edge;
+    pub(crate) mod origin;
+}
+
+use liveevents_protocol::close::CloseReason;
+use liveevents_protocol::frame::{EdgeFrame, OriginFrame};
+use liveevents_protocol::position::{Digest, Position, SealedPosition};
+use liveevents_protocol::version::{Epoch, Version};
+use liveevents_service::token::Role;
+use push::edge::ScriptedEdge;
+use push::origin::{Origin, now};
+use sqlx::PgPool;
+
+const REGION: &str = "us-east";
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_new_edge_gets_a_snapshot_then_rows_and_a_returning_one_only_rows(pool: PgPool) {
+    let origin = Origin::start(pool).await;
+    origin.change(REGION, 100).await;
+    let mut edge = ScriptedEdge::connect(&origin).await;
+    edge.hello(&origin, "e1", &[(REGION, None)]).await;
+    assert!(matches!(edge.next().await, OriginFrame::Welcome { .. }));
+    let OriginFrame::SnapshotChunk(chunk) = edge.next().await else {
+        panic!("a snapshot comes first");
+    };
+    assert_eq!((chunk.index, chunk.last), (0, true));
+    assert_eq!(chunk.position.position.version, Version(1));
+
+    origin.change(REGION, 200).await;
+    let rows = edge.next_rows().await;
+    assert_eq!(rows.rows.len(), 1);
+    assert_eq!(rows.position.position.version, Version(2));
+    let row = &rows.rows[0];
+    let digest = chunk
+        .position
+        .position
+        .digest
+        .chain(row.version, row.change, 1, &row.entries);
+    assert_eq!(
+        digest, rows.position.position.digest,
+        "edges can check the chain"
+    );
+    edge.drop_connection();
+
+    for exposure in 300..310 {
+        origin.change(REGION, exposure).await;
+    }
+    let mut edge = ScriptedEdge::connect(&origin).await;
+    edge.hello(&origin, "e1", &[(REGION, Some(rows.position))])
+        .await;
+    assert!(matches!(edge.next().await, OriginFrame::Welcome { .. }));
+    for version in 3..=12 {
+        assert_eq!(
+            edge.next_rows().await.position.position.version,
+            Version(version)
+        );
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn rows_that_left_the_feed_come_from_the_log_and_compacted_ones_as_a_snapshot(pool: PgPool) {
+    let origin = Origin::start(pool).await;
+    origin.change(REGION, 1).await;
+    let held = origin.sealed(REGION).await;
+    for exposure in 0..20 {
+        origin.change(REGION, exposure + 2).await;
+    }
+    // A fresh follower has no rows, only the head.
+    let origin = origin.restart().await;
+    let mut edge = ScriptedEdge::connect(&origin).await;
+    edge.hello(&origin, "e1", &[(REGION, Some(held))]).await;
+    assert!(matches!(edge.next().await, OriginFrame::Welcome { .. }));
+    let rows = edge.next_rows().await;
+    assert_eq!(
+        (rows.rows.len(), rows.position.position.version),
+        (20, Version(21))
+    );
+    edge.drop_connection();
+
+    origin.compact(REGION, 5).await;
+    let origin = origin.restart().await;
+    let mut edge = ScriptedEdge::connect(&origin).await;
+    edge.hello(&origin, "e1", &[(REGION, Some(held))]).await;
+    assert!(matches!(edge.next().await, OriginFrame::Welcome { .. }));
+    let OriginFrame::SnapshotChunk(chunk) = edge.next().await else {
+        panic!("below the floor there is only a snapshot");
+    };
+    assert_eq!(
+        (chunk.position.position.version, chunk.floor),
+        (Version(21), Version(16))
+    );
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_forged_position_changes_nothing_and_an_impossible_one_begins_an_epoch(pool: PgPool) {
+    let origin = Origin::start(pool).await;
+    origin.change(REGION, 100).await;
+    let true_one = origin.sealed(REGION).await;
+    let epoch = true_one.position.epoch;
+    let ahead = Position {
+        version: Version(50),
+        ..true_one.position
+    };
+    let later = Position {
+        epoch: Epoch(uuid::Uuid::max()),
+        ..true_one.position
+    };
+    let other = Position {
+        digest: Digest([1; 32]),
+        ..true_one.position
+    };
+    for position in [ahead, later, other] {
+        let forged = SealedPosition {
+            position,
+            mac: true_one.mac,
+        };
+        let mut edge = ScriptedEdge::connect(&origin).await;
+        edge.hello(&origin, "e1", &[(REGION, Some(forged))]).await;
+        assert!(matches!(edge.next().await, OriginFrame::Welcome { .. }));
+        assert!(matches!(edge.next().await, OriginFrame::SnapshotChunk(_)));
+        assert_eq!(origin.epoch().await, epoch);
+    }
+    assert_eq!(origin.metrics.forged_positions.get(), 3);
+
+    // What this origin itself once handed out, and the log does not know, is proof.
+    let mut known = epoch;
+    for position in [
+        ahead,
+        Position {
+            digest: Digest([1; 32]),
+            ..true_one.position
+        },
+    ] {
+        let position = Position {
+            epoch: known,
+            ..position
+        };
+        let sealed = origin.sealer.seal(&REGION.parse().unwrap(), position);
+        let mut edge = ScriptedEdge::connect(&origin).await;
+        edge.hello(&origin, "e1", &[(REGION, Some(sealed))]).await;
+        assert!(matches!(edge.next().await, OriginFrame::Welcome { .. }));
+        let OriginFrame::SnapshotChunk(chunk) = edge.next().await else {
+            panic!("a new epoch is told by snapshot");
+        };
+        assert!(chunk.position.position.epoch > known);
+        known = chunk.position.position.epoch;
+        assert_eq!(origin.epoch().await, known);
+        // In the next epoch the position of row 1 is the same row: make its digest known again.
+        origin.change(REGION, 300).await;
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn acks_are_written_down_and_false_ones_refused(pool: PgPool) {
+    let origin = Origin::start(pool).await;
+    let change = origin.change(REGION, 100).await;
+    let mut edge = ScriptedEdge::connect(&origin).await;
+    edge.hello(&origin, "e1", &[(REGION, None)]).await;
+    edge.next().await;
+    let OriginFrame::SnapshotChunk(chunk) = edge.next().await else {
+        panic!("a snapshot")
+    };
+    let Position { epoch, version, .. } = chunk.position.position;
+    let ack = |version| EdgeFrame::Ack {
+        region: REGION.parse().unwrap(),
+        epoch,
+        version,
+        applied_at: now(),
+    };
+    edge.send(&ack(version)).await;
+    origin.until_acked(change, "e1").await;
+
+    edge.send(&ack(Version(9))).await;
+    assert_eq!(edge.closed().await, Some(CloseReason::Malformed));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_second_edge_with_the_same_id_replaces_the_first(pool: PgPool) {
+    let origin = Origin::start(pool).await;
+    let mut first = ScriptedEdge::connect(&origin).await;
+    first.hello(&origin, "twin", &[(REGION, None)]).await;
+    first.next().await;
+    let mut second = ScriptedEdge::connect(&origin).await;
+    second.hello(&origin, "twin", &[(REGION, None)]).await;
+    assert!(matches!(second.next().await, OriginFrame::Welcome { .. }));
+    assert_eq!(first.closed().await, Some(CloseReason::Superseded));
+    assert!(matches!(second.next().await, OriginFrame::SnapshotChunk(_)));
+    origin.change(REGION, 100).await;
+    assert_eq!(second.next_rows().await.rows.len(), 1);
+    // A claim at another replica, which this one hears of by notification.
+    origin.claim_elsewhere("twin").await;
+    assert_eq!(second.closed().await, Some(CloseReason::Superseded));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn who_may_not_replicate_is_told_why_and_nobody_else_notices(pool: PgPool) {
+    let origin = Origin::start(pool).await;
+    let mut witness = ScriptedEdge::connect(&origin).await;
+    witness.hello(&origin, "witness", &[(REGION, None)]).await;
+    witness.next().await;
+    witness.next().await;
+
+    let good = origin.claims(Role::Edge, &[REGION, "eu-west"]);
+    let expired = {
+        let mut claims = good.clone();
+        claims.expires_at = now() - jiff::SignedDuration::from_secs(1);
+        claims
+    };
+    let foreign = {
+        let mut claims = good.clone();
+        claims.installation = "another-title".parse().unwrap();
+        claims
+    };
+    let table = [
+        (origin.sign(&expired), REGION, CloseReason::TokenExpired),
+        (
+            origin.sign(&foreign),
+            REGION,
+            CloseReason::ForeignInstallation,
+        ),
+        (origin.sign_revoked(), REGION, CloseReason::TokenRevoked),
+        ("rubbish".to_owned(), REGION, CloseReason::TokenInvalid),
+        (
+            origin.sign_by_another_key(&good),
+            REGION,
+            CloseReason::TokenInvalid,
+        ),
+        (
+            origin.sign(&origin.claims(Role::GameServer, &[REGION])),
+            REGION,
+            CloseReason::RoleNotAllowed,
+        ),
+        (origin.sign(&good), "us-west", CloseReason::RegionNotAllowed),
+        (
+            origin.sign(&origin.claims(Role::Edge, &["atlantis"])),
+            "atlantis",
+            CloseReason::RegionNotAllowed,
+        ),
+    ];
+    for (token, region, expected) in table {
+        let mut edge = ScriptedEdge::connect(&origin).await;
+        edge.hello_with(&origin, "intruder", &token, &[(region, None)])
+            .await;
+        assert_eq!(edge.closed().await, Some(expected));
+    }
+    let mut edge = ScriptedEdge::connect(&origin).await;
+    edge.hello_of_installation(&origin, "another-title").await;
+    assert_eq!(edge.closed().await, Some(CloseReason::ForeignInstallation));
+    let mut edge = ScriptedEdge::connect(&origin).await;
+    edge.hello(&origin, "intruder", &[]).await;
+    assert_eq!(edge.closed().await, Some(CloseReason::Malformed));
+
+    origin.change(REGION, 100).await;
+    assert_eq!(witness.next_rows().await.rows.len(), 1);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn garbage_is_refused_with_a_reason(pool: PgPool) {
+    let origin = Origin::start(pool).await;
+    let heartbeat = EdgeFrame::Heartbeat { sent_at: now() };
+    let before_hello: [(Vec<u8>, CloseReason); 4] = [
+        (
+            vec![0, 0, 0, 9, 1, 0, 255, 255, 255, 255, 255, 255, 255],
+            CloseReason::Malformed,
+        ),
+        (vec![255; 32], CloseReason::TooLarge),
+        (vec![0, 0, 0, 3, 77, 0, 0], CloseReason::Malformed),
+        (push::edge::encode(&heartbeat), CloseReason::Malformed),
+    ];
+    for (bytes, expected) in before_hello {
+        let mut edge = ScriptedEdge::connect(&origin).await;
+        edge.send_bytes(&bytes).await;
+        assert_eq!(edge.closed().await, Some(expected), "{bytes:?}");
+    }
+    let mut edge = ScriptedEdge::connect(&origin).await;
+    edge.hello(&origin, "e1", &[(REGION, None)]).await;
+    edge.next().await;
+    edge.send_bytes(&[0, 0, 0, 3, 99, 0, 0]).await;
+    assert_eq!(edge.closed().await, Some(CloseReason::Malformed));
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_edge_that_takes_nothing_delays_nobody_and_ends_current(pool: PgPool) {
+    let origin = Origin::start(pool).await;
+    let mut slow = ScriptedEdge::connect(&origin).await;
+    slow.hello(&origin, "slow", &[(REGION, None)]).await;
+    slow.next().await;
+    slow.next().await;
+    let mut quick = ScriptedEdge::connect(&origin).await;
+    quick.hello(&origin, "quick", &[(REGION, None)]).await;
+    quick.next().await;
+    quick.next().await;
+    // 40 contents of 200 KB that does not compress: far more than the slow edge's window.
+    for n in 0..40 {
+        origin.large_change(REGION, n).await;
+        assert_eq!(
+            quick.next_rows().await.position.position.version,
+            Version(n + 1)
+        );
+    }
+    let mut reached = Version::ZERO;
+    while reached < Version(40) {
+        let rows = slow.next_rows().await;
+        assert_eq!(rows.rows[0].version, reached.next());
+        reached = rows.position.position.version;
+    }
+}
