@@ -6,9 +6,8 @@
 -- Acks are kept twice. edge_positions is where each edge stands now: one row per edge and region,
 -- rewritten by every ack, which is what convergence asks. region_acks is when each version reached
 -- each edge, for the figures of GET /changes/{id}. It is written for every edge and change, so it has
--- no foreign keys (each would be a look-up per ack), and it outlives a forgotten edge. An edge that was
--- behind acks only the version it arrived at, so "when did it have v" asks for its first ack at v or
--- above: hence the order of the key.
+-- no foreign keys (each would be a look-up per ack), and it outlives a forgotten edge. It goes with the rows
+-- of region_log that it tells of.
 
 CREATE TABLE edges (
     edge_id       text PRIMARY KEY CONSTRAINT edges_id_is_plain CHECK (edge_id ~ '^[A-Za-z0-9._-]{1,100}$'),
@@ -40,5 +39,5 @@ CREATE TABLE region_acks (
     version   bigint NOT NULL,
     edge_id   text NOT NULL,
     acked_at  timestamptz NOT NULL,
-    PRIMARY KEY (region_id, epoch, edge_id, version)
+    PRIMARY KEY (region_id, epoch, version, edge_id)
 );

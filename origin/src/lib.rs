@@ -31,3 +31,4 @@ pub mod quic;
 pub mod api;
 
 pub mod metrics;
+pub mod run;

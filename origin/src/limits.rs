@@ -108,6 +108,3 @@ pub const MAX_TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24 * 366 *
 
 /// The words given for a decision, in characters.
 pub const MAX_REASON: usize = 2_000;
-
-/// Edges unseen for longer are no stragglers of a change any more.
-pub const STRAGGLER_MEMORY: SignedDuration = SignedDuration::from_hours(24);

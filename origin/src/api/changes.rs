@@ -6,16 +6,16 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use jiff::Timestamp;
-use liveevents_protocol::id::{ChangeId, DeploymentId, EdgeId, EventId, RegionId};
+use liveevents_protocol::id::{ChangeId, DeploymentId, EventId, RegionId};
 use liveevents_protocol::version::{Epoch, Version};
 use liveevents_service::http::{ApiError, Caller, Json, Path};
 use serde::Serialize;
 
 use super::Api;
 use super::roles::PEOPLE;
-use crate::limits::{MAX_REASON, STRAGGLER_MEMORY};
-use crate::store;
-use crate::store::changes::{self, Change, Reach};
+use crate::limits::MAX_REASON;
+use crate::store::acks::{self, Progress};
+use crate::store::{self, changes};
 
 pub(super) fn routes() -> Router<Api> {
     Router::new().route("/changes/{id}", get(show))
@@ -41,20 +41,21 @@ struct View {
 struct RegionView {
     version: Version,
     epoch: Epoch,
-    committed_at: Timestamp,
+    /// None once the log has been compacted past it.
+    committed_at: Option<Timestamp>,
     edges: Edges,
-    /// From the commit to the ack, over the edges that were there; none before the first ack.
+    /// From the commit to the acks; none before the first.
     milliseconds: Option<Quantiles>,
 }
 
 #[derive(Serialize)]
 struct Edges {
-    applied: usize,
-    of: usize,
-    stragglers: Vec<EdgeId>,
+    applied: u64,
+    of: u64,
+    stragglers: Vec<String>,
 }
 
-#[derive(Debug, Serialize, PartialEq)]
+#[derive(Serialize)]
 struct Quantiles {
     p50: f64,
     p99: f64,
@@ -68,19 +69,13 @@ async fn show(
 ) -> Result<Json<View>, ApiError> {
     caller.require(PEOPLE)?;
     let mut tx = store::begin_snapshot(&api.pool).await?;
-    let found = changes::find(&mut tx, id, STRAGGLER_MEMORY, api.clock.now()).await?;
+    let found = changes::find(&mut tx, id).await?;
     let change = found.ok_or_else(|| ApiError::not_found("change", &id))?;
-    Ok(Json(view(change)))
-}
-
-fn view(change: Change) -> View {
-    let regions: BTreeMap<_, _> = change
-        .regions
-        .into_iter()
-        .map(|reach| (reach.region.clone(), region(reach)))
-        .collect();
-    let reached = |region: &RegionView| region.edges.of > 0 && region.edges.stragglers.is_empty();
-    View {
+    let progress = acks::progress(&mut tx, id, api.clock.now()).await?;
+    let converged = progress
+        .iter()
+        .all(|region| region.of > 0 && region.applied == region.of);
+    Ok(Json(View {
         change_id: change.id,
         kind: change.kind,
         event_id: change.event,
@@ -88,48 +83,30 @@ fn view(change: Change) -> View {
         reason: change.reason,
         actor: change.actor,
         created_at: change.created_at,
-        converged: regions.values().all(reached),
-        regions,
-    }
+        converged,
+        regions: progress.into_iter().map(region).collect(),
+    }))
 }
 
-fn region(reach: Reach) -> RegionView {
-    let acked = reach.edges.iter().filter_map(|edge| edge.acked_at);
-    let took = acked.map(|at| at.duration_since(reach.committed_at).as_secs_f64() * 1000.0);
-    // Another replica's clock may stand a little before the database's.
-    let milliseconds = quantiles(took.map(|ms| ms.max(0.0)).collect());
-    let of = reach.edges.len();
-    let stragglers: Vec<EdgeId> = reach
-        .edges
-        .into_iter()
-        .filter(|edge| !edge.applied)
-        .map(|edge| edge.id)
-        .collect();
-    RegionView {
-        version: reach.version,
-        epoch: reach.epoch,
-        committed_at: reach.committed_at,
+fn region(progress: Progress) -> (RegionId, RegionView) {
+    // The replica that took the ack may have a clock a little behind the database's.
+    let milliseconds = |seconds: f64| (seconds * 1000.0).max(0.0);
+    let view = RegionView {
+        version: progress.version,
+        epoch: progress.epoch,
+        committed_at: progress.committed_at,
         edges: Edges {
-            applied: of - stragglers.len(),
-            of,
-            stragglers,
+            applied: progress.applied,
+            of: progress.of,
+            stragglers: progress.stragglers,
         },
-        milliseconds,
-    }
-}
-
-/// By the nearest rank: with few edges p99 is the last.
-fn quantiles(mut took: Vec<f64>) -> Option<Quantiles> {
-    took.sort_by(f64::total_cmp);
-    let rank = |percent: usize| {
-        took.get((took.len() * percent).div_ceil(100).saturating_sub(1))
-            .copied()
+        milliseconds: progress.p50_p99_last.map(|(p50, p99, last)| Quantiles {
+            p50: milliseconds(p50),
+            p99: milliseconds(p99),
+            last: milliseconds(last),
+        }),
     };
-    Some(Quantiles {
-        p50: rank(50)?,
-        p99: rank(99)?,
-        last: rank(100)?,
-    })
+    (progress.region, view)
 }
 
 /// Checks the words given for a decision.
@@ -141,31 +118,4 @@ pub(super) fn check_reason(reason: Option<&str>) -> Result<(), ApiError> {
         ));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles_are_by_nearest_rank() {
-        assert_eq!(quantiles(Vec::new()), None);
-        assert_eq!(
-            quantiles(vec![3.0]),
-            Some(Quantiles {
-                p50: 3.0,
-                p99: 3.0,
-                last: 3.0
-            })
-        );
-        let hundred = (1..=100).rev().map(f64::from).collect();
-        assert_eq!(
-            quantiles(hundred),
-            Some(Quantiles {
-                p50: 50.0,
-                p99: 99.0,
-                last: 100.0
-            })
-        );
-    }
 }

@@ -58,7 +58,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting::with_default(
         "jwt.secret",
         DEVELOPMENT_SECRET,
-        "What all signing keys are derived from, at least 32 bytes; the same at all replicas.",
+        "What all signing keys are derived from, at least 32 bytes; the same at all replicas. The default is known to \
+         everybody and refused outside Development.",
     )
     .secret(),
     Setting::with_default("admin.username", "admin", "Name of the first admin, made when nobody can log in yet."),

@@ -1,4 +1,4 @@
-use liveevents_service::config::{Sources, Start};
+use liveevents_service::config::{Sources, Start, section, settings_markdown};
 
 use super::*;
 
@@ -134,4 +134,15 @@ fn all_faults_are_named_at_once_and_no_secret_is_shown() {
         assert!(faults.contains(key), "{key} in {faults}");
     }
     assert!(!faults.contains("hunter2"), "{faults}");
+}
+
+#[test]
+fn the_document_lists_every_setting() {
+    let document = include_str!("../../../docs/configuration.md");
+    let table = settings_markdown(SETTINGS);
+    assert_eq!(
+        section(document, "origin"),
+        Some(table.as_str()),
+        "run `liveevents-origin settings`"
+    );
 }

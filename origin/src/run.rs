@@ -1,0 +1,247 @@
+//! The origin from start to end: what is opened in which order, who owns the tasks, and who is stopped
+//! first.
+//!
+//! Every task is in one of two sets. The *front* talks to others: REST and edges. The *back* works for the
+//! front: the log follower, the writer of acks, the keeper of trust, compaction. At the end the front
+//! says goodbye and drains while the back still works; then the back ends. A task that ends by itself
+//! ends the process in the same order.
+
+use std::future::Future;
+use std::io;
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::time::Duration;
+
+use liveevents_service::clock::Clock;
+use liveevents_service::config::Environment;
+use liveevents_service::http::{Authority, Capacity, layers, serve};
+use liveevents_service::metrics::{HttpMetrics, Metrics, MetricsError};
+use liveevents_service::shutdown;
+use liveevents_service::token::SignError;
+use tokio::net::TcpListener;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::api::{self, Api};
+use crate::compaction;
+use crate::config::{Config, Tls};
+use crate::database::{self, OpenError};
+use crate::development::{self, DevelopmentError};
+use crate::first_admin::{self, FirstAdminError};
+use crate::issuer::Issuer;
+use crate::limits::{DATABASE_DEADLINE, GOODBYE_DEADLINE};
+use crate::metrics::{ApiMetrics, PushMetrics, TrustMetrics};
+use crate::password::{PasswordError, Passwords};
+use crate::push::acks::{self, AckBox};
+use crate::push::connection::Shared;
+use crate::push::endpoint;
+use crate::push::follower::{FollowError, Follower};
+use crate::push::hello::Judge;
+use crate::push::hub::Hub;
+use crate::push::registry::Registry;
+use crate::quic::{self, QuicError};
+use crate::seal::Sealer;
+use crate::store::{StoreError, regions};
+use crate::tls::{self, TlsError};
+use crate::trust::{KeepError, Keeper};
+
+/// The sockets that the origin listens on.
+#[derive(Debug)]
+pub struct Listeners {
+    /// REST.
+    pub http: TcpListener,
+    /// Edges.
+    pub quic: UdpSocket,
+}
+
+impl Listeners {
+    /// Binds both where the configuration says.
+    ///
+    /// # Errors
+    /// If one cannot be bound.
+    pub async fn bind(config: &Config) -> io::Result<Self> {
+        let http = TcpListener::bind(config.http.address).await?;
+        let quic = UdpSocket::bind(config.quic)?;
+        Ok(Self { http, quic })
+    }
+}
+
+/// Why the origin did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum RunError {
+    #[error("cannot listen")]
+    Listen(#[from] io::Error),
+    #[error("cannot open the database")]
+    Database(#[from] OpenError),
+    #[error("the regions cannot be read")]
+    Regions(#[source] StoreError),
+    #[error("the first admin is missing")]
+    FirstAdmin(#[from] FirstAdminError),
+    #[error("passwords cannot be hashed")]
+    Passwords(#[from] PasswordError),
+    #[error("tokens cannot be made")]
+    Issuer(#[from] SignError),
+    #[error("tokens cannot be judged")]
+    Trust(#[from] KeepError),
+    #[error("the region logs cannot be read")]
+    Logs(#[from] FollowError),
+    #[error("edges cannot be let in")]
+    Tls(#[from] TlsError),
+    #[error("edges cannot be let in")]
+    Quic(#[from] QuicError),
+    #[error("the data folder cannot be filled")]
+    Development(#[from] DevelopmentError),
+    #[error("metrics cannot be registered")]
+    Metrics(#[from] MetricsError),
+    #[error("a part of the origin ended by itself")]
+    Ended,
+    #[error("a part of the origin failed")]
+    Failed(#[source] JoinError),
+}
+
+/// Runs until `shutdown`, then ends in order.
+///
+/// # Errors
+/// If it could not start, or a part of it ended by itself.
+pub async fn run(
+    config: Config,
+    listeners: Listeners,
+    clock: Clock,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    let metrics = Metrics::new()?;
+    let http_metrics = HttpMetrics::new(&metrics)?;
+    let push_metrics = PushMetrics::new(&metrics)?;
+    let pool = database::open(&config.database).await?;
+    let issuer = Issuer::new(&config.keys, config.installation.clone())?;
+    let passwords = Passwords::new()?;
+    check_zones(&pool).await.map_err(RunError::Regions)?;
+    first_admin::ensure(&pool, &passwords, &config.admin, &clock).await?;
+    let trust = Keeper::start(
+        pool.clone(),
+        config.keys.clone(),
+        config.installation.clone(),
+        clock.clone(),
+        TrustMetrics::new(&metrics)?,
+    )
+    .await?;
+    let authority = Authority::new(trust.verifier(), clock.clone());
+
+    let sealer = Sealer::new(*config.keys.seal(), config.installation.clone());
+    let hub = Arc::new(Hub::new(pool.clone(), sealer));
+    let registry = Arc::new(Registry::default());
+    let follower = Follower::new(
+        pool.clone(),
+        Arc::clone(&hub),
+        Arc::clone(&registry),
+        clock.clone(),
+        push_metrics.clone(),
+    );
+    follower.catch_up().await?;
+    let ack_box = Arc::new(AckBox::default());
+    let shared = Shared {
+        pool: pool.clone(),
+        hub: Arc::clone(&hub),
+        acks: Arc::clone(&ack_box),
+        trust: trust.subscribe(),
+        clock: clock.clone(),
+        metrics: push_metrics.clone(),
+    };
+    let judge = Judge {
+        pool: pool.clone(),
+        hub,
+        authority: authority.clone(),
+        clock: clock.clone(),
+        metrics: push_metrics.clone(),
+    };
+    let identity = tls::identity(&config.tls)?;
+    if matches!(config.tls, Tls::Generated { .. }) {
+        info!("serving edges with a certificate made for Development");
+    }
+    let quic_address = listeners.quic.local_addr()?;
+    let http_address = listeners.http.local_addr()?;
+    let quic = quic::endpoint(identity, listeners.quic)?;
+    if config.environment == Environment::Development {
+        development::prepare(&config.data_dir, &config.keys, &issuer, &pool, &clock).await?;
+    }
+    let api = Api {
+        pool: pool.clone(),
+        clock: clock.clone(),
+        authority,
+        issuer,
+        passwords,
+        trust: trust.clone(),
+        require_approval: config.require_approval,
+        metrics: ApiMetrics::new(&metrics, &pool)?,
+    };
+    let router = api::router(api).merge(metrics.routes());
+    let router = layers(router, clock.clone(), http_metrics);
+    let capacity = Capacity {
+        connections: config.http.connections,
+        drain: config.drain,
+    };
+
+    let (front_stop, back_stop) = (CancellationToken::new(), CancellationToken::new());
+    let (mut front, mut back) = (JoinSet::new(), JoinSet::new());
+    back.spawn(follower.run(back_stop.clone()));
+    back.spawn(acks::write(
+        ack_box,
+        pool.clone(),
+        clock,
+        push_metrics,
+        back_stop.clone(),
+    ));
+    back.spawn(trust.run(back_stop.clone()));
+    back.spawn(compaction::run(
+        pool.clone(),
+        config.log_versions,
+        back_stop.clone(),
+    ));
+    front.spawn(serve(listeners.http, router, capacity, front_stop.clone()));
+    front.spawn(endpoint::serve(
+        quic,
+        judge,
+        shared,
+        registry,
+        front_stop.clone(),
+    ));
+    let addresses = [("http", http_address), ("quic", quic_address)];
+    shutdown::announce_ready(config.ready_file.as_deref(), &addresses)?;
+
+    let ended = tokio::select! {
+        () = shutdown => Ok(()),
+        Some(ended) = front.join_next() => Err(early(ended)),
+        Some(ended) = back.join_next() => Err(early(ended)),
+    };
+    front_stop.cancel();
+    drain(front, config.drain + 2 * GOODBYE_DEADLINE).await;
+    back_stop.cancel();
+    drain(back, DATABASE_DEADLINE).await;
+    if timeout(DATABASE_DEADLINE, pool.close()).await.is_err() {
+        warn!("connections to the database did not close in time");
+    }
+    info!("ended");
+    ended
+}
+
+/// A region whose zone this machine does not know could not be scheduled: better said now.
+async fn check_zones(pool: &sqlx::PgPool) -> Result<(), StoreError> {
+    let mut conn = pool.acquire().await?;
+    regions::list(&mut conn).await.map(drop)
+}
+
+fn early(ended: Result<(), JoinError>) -> RunError {
+    ended.map_or_else(RunError::Failed, |()| RunError::Ended)
+}
+
+/// Waits for what is ending, and aborts what does not.
+async fn drain(mut tasks: JoinSet<()>, deadline: Duration) {
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if timeout(deadline, all).await.is_err() {
+        warn!(aborted = tasks.len(), "parts did not end in time");
+        tasks.shutdown().await;
+    }
+}
