@@ -1,0 +1,82 @@
+//! The show: realistic events on their way from a REST call to game servers, with the times it took.
+//!
+//! Whatever should have arrived and did not, or arrived where it should not, is said and makes the run
+//! fail; the show goes on meanwhile.
+
+mod cast;
+mod events;
+mod next;
+mod placeholders;
+mod show;
+mod stage;
+mod witness;
+
+use liveevents_protocol::id::RegionId;
+
+use crate::arguments::Demo;
+use crate::failure::Failure;
+use crate::fleet;
+use crate::rest::Rest;
+use cast::Cast;
+use show::Show;
+use stage::Stage;
+
+/// Runs it.
+///
+/// # Errors
+/// If it cannot be carried through, or if not everything was as it should be.
+pub async fn run(arguments: &Demo) -> Result<(), Failure> {
+    let (stage, printer) = Stage::open();
+    let played = tokio::select! {
+        played = play(arguments, &stage) => played,
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Failure::Signal),
+    };
+    drop(stage);
+    printer.finish().await;
+    played
+}
+
+async fn play(arguments: &Demo, stage: &Stage) -> Result<(), Failure> {
+    let target = &arguments.target;
+    let password = target.password().map_err(|source| Failure::File {
+        path: target.password_file.clone().unwrap_or_default(),
+        source,
+    })?;
+    let events = events::read(&arguments.events, crate::clock::now())?;
+    let rest = Rest::new(&target.origin)?
+        .login(&target.username, &password)
+        .await?;
+    let places = fleet::places(&target.edges);
+    let regions: Vec<RegionId> = places.iter().map(|place| place.region.clone()).collect();
+    let token = rest
+        .service_token("GameServer", "demo game servers", &regions)
+        .await?;
+
+    stage.title("Game servers").await;
+    let cast = Cast::open(&places, arguments.servers, &token, stage).await?;
+    let mut show = Show::new(stage, &rest, &target.edges, &cast);
+    let star = show.play(events).await?;
+    let wrong = show.wrong();
+    next::print(stage, &rest, &target.edges, &star).await?;
+    stage.say(verdict(&wrong)).await;
+    if !arguments.exit {
+        stage
+            .say("Game servers go on printing what they receive. Ctrl-C ends the demo.")
+            .await;
+        // Ends by being dropped.
+        std::future::pending::<()>().await;
+    }
+    cast.close().await;
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Wrong(wrong))
+    }
+}
+
+fn verdict(wrong: &[String]) -> String {
+    match wrong.len() {
+        0 => "Everything arrived where it should, and nowhere else.".to_owned(),
+        number => format!("{number} thing(s) went wrong:\n  {}", wrong.join("\n  ")),
+    }
+}
