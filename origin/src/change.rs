@@ -18,6 +18,7 @@ use liveevents_protocol::model::{Assignment, Content};
 use liveevents_protocol::version::{Revision, Version};
 use sqlx::PgConnection;
 
+use crate::store::region_log::Locked;
 use crate::store::{self, StoreError};
 pub use entries::Held;
 
@@ -130,9 +131,8 @@ pub(crate) struct RegionRow {
 /// # Errors
 /// See [`ChangeError`].
 pub async fn commit(conn: &mut PgConnection, request: &Request) -> Result<Committed, ChangeError> {
-    let epoch = store::epoch::share(conn).await?;
     let regions: Vec<RegionId> = request.edits.keys().cloned().collect();
-    let heads = store::region_log::lock_heads(conn, &regions).await?;
+    let Locked { epoch, heads } = store::region_log::lock(conn, &regions).await?;
     if let Some(unknown) = regions.iter().find(|region| !heads.contains_key(*region)) {
         return Err(ChangeError::UnknownRegion(unknown.clone()));
     }

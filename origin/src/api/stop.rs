@@ -101,7 +101,7 @@ async fn carry_out(
     for region in &regions {
         caller.require_region(region)?;
     }
-    region_log::lock_heads(&mut tx, &regions).await?;
+    region_log::lock(&mut tx, &regions).await?;
     let mut edits: BTreeMap<RegionId, Vec<Edit>> = BTreeMap::new();
     for region in regions {
         let served = assignments::of_region(&mut tx, &region).await?.into_iter();

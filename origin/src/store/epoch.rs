@@ -26,7 +26,7 @@ pub struct Minted {
 ///
 /// # Errors
 /// If the database does not answer, or no epoch was ever minted.
-pub async fn share(conn: &mut PgConnection) -> Result<Epoch, StoreError> {
+pub(super) async fn share(conn: &mut PgConnection) -> Result<Epoch, StoreError> {
     sqlx::query!("SELECT pg_advisory_xact_lock_shared($1)", LOCK)
         .execute(&mut *conn)
         .await?;

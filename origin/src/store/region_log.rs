@@ -68,15 +68,22 @@ pub(super) fn texts(regions: &[RegionId]) -> Vec<String> {
     regions.iter().map(ToString::to_string).collect()
 }
 
-/// Locks the heads of some regions, by ascending id, until the caller's transaction ends. Unknown
-/// regions are left out.
+/// Regions whose logs nobody else can grow until the transaction ends.
+#[derive(Debug)]
+pub struct Locked {
+    /// The epoch under which they grow.
+    pub epoch: Epoch,
+    /// Where each log ends. Unknown regions are left out.
+    pub heads: BTreeMap<RegionId, (Version, Digest)>,
+}
+
+/// Locks the epoch (shared), then the heads of some regions by ascending id, until the caller's
+/// transaction ends. The only way to lock a head: a minting takes the two in the same order.
 ///
 /// # Errors
-/// If the database does not answer.
-pub async fn lock_heads(
-    conn: &mut PgConnection,
-    regions: &[RegionId],
-) -> Result<BTreeMap<RegionId, (Version, Digest)>, StoreError> {
+/// If the database does not answer, or no epoch was ever minted.
+pub async fn lock(conn: &mut PgConnection, regions: &[RegionId]) -> Result<Locked, StoreError> {
+    let epoch = super::epoch::share(&mut *conn).await?;
     let rows = sqlx::query!(
         "SELECT region_id, version, digest FROM region_heads WHERE region_id = ANY($1)
          ORDER BY region_id FOR UPDATE",
@@ -84,14 +91,14 @@ pub async fn lock_heads(
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter()
+    let heads = rows
+        .into_iter()
         .map(|row| {
-            Ok((
-                region(&row.region_id)?,
-                (version(row.version), digest(&row.digest)?),
-            ))
+            let head = (version(row.version), digest(&row.digest)?);
+            Ok((region(&row.region_id)?, head))
         })
-        .collect()
+        .collect::<Result<_, StoreError>>()?;
+    Ok(Locked { epoch, heads })
 }
 
 /// Writes who decided what. Before the rows that refer to it.

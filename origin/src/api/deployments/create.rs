@@ -222,7 +222,7 @@ async fn place(
     now: Timestamp,
 ) -> Result<(BTreeMap<RegionId, Vec<Edit>>, Vec<Step>), ApiError> {
     let ids: Vec<RegionId> = regions.iter().map(|region| region.id.clone()).collect();
-    let heads = region_log::lock_heads(conn, &ids).await?;
+    let heads = region_log::lock(conn, &ids).await?.heads;
     let served = assignments::of_event(conn, placement.event).await?;
     let (mut edits, mut steps) = (BTreeMap::new(), Vec::new());
     for region in regions {

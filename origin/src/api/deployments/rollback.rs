@@ -130,7 +130,7 @@ async fn edits(
         .iter()
         .map(|step| step.region.clone())
         .collect();
-    region_log::lock_heads(conn, &regions).await?;
+    region_log::lock(conn, &regions).await?;
     let served = assignments::of_event(conn, &deployment.event).await?;
     let mut edits = BTreeMap::new();
     for step in &deployment.steps {
