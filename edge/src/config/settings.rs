@@ -1,0 +1,86 @@
+//! Everything that can be set, with what it does. docs/configuration.md is made from this table.
+
+use liveevents_service::config::{DEVELOPMENT_INSTALLATION, Program, Setting};
+
+/// The binary and its settings.
+pub const PROGRAM: Program = Program {
+    name: "liveevents-edge",
+    about: "An edge of LiveEvents: holds what its region serves, and serves it to game servers and players.",
+    version: env!("CARGO_PKG_VERSION"),
+    settings: SETTINGS,
+};
+
+/// In the order of the document.
+pub const SETTINGS: &[Setting] = &[
+    Setting::with_default(
+        "environment",
+        "Development",
+        "Development, Staging or Production. Outside Development the installation has to be named.",
+    ),
+    Setting::with_default(
+        "installation",
+        DEVELOPMENT_INSTALLATION,
+        "Name of this title in this environment, such as starfall-production; the same at origin and edges.",
+    ),
+    Setting::required(
+        "edge_id",
+        "Name of this edge, such as us-east-1: kept across restarts, and no other edge's. The newest connection \
+         of a name wins.",
+    ),
+    Setting::required("region", "The edge's own region, such as us-east."),
+    Setting::optional(
+        "standby_for",
+        "Other regions that it replicates and serves, divided by commas; the enrolment token has to name them too.",
+    ),
+    Setting::optional(
+        "address",
+        "Where game servers and players reach this edge, as http://host:port; told to those who ask an edge of \
+         another region. Where it listens if not set.",
+    ),
+    Setting::required(
+        "origins",
+        "Where the origin listens for edges, as host:port; several divided by commas are tried in turn.",
+    ),
+    Setting::optional(
+        "origin_server_name",
+        "The name that the origin's certificate is for. The host of the address dialled if not set.",
+    ),
+    Setting::required("ca_file", "Certificates of who may have signed the origin's, PEM. No other is believed."),
+    Setting::optional(
+        "trust_key",
+        "The key that must have signed the keys and revocations that tokens are judged by, 32 bytes in base64url; \
+         the origin shows it. This or trust_key_file is required.",
+    ),
+    Setting::optional("trust_key_file", "File with that key."),
+    Setting::optional(
+        "enrolment_token",
+        "A token of role Edge that names the edge's regions. This or enrolment_token_file is required.",
+    )
+    .secret(),
+    Setting::optional("enrolment_token_file", "File with that token."),
+    Setting::optional(
+        "redis.url",
+        "Redis 7 or newer, as redis://user:password@host:6379/0: what the edge starts from while the origin is \
+         away. Without it the edge starts empty.",
+    )
+    .secret(),
+    Setting::with_default(
+        "http.listen",
+        "127.0.0.1:8090",
+        "Address and port for players, game servers, health and metrics; port 0 takes a free one.",
+    ),
+    Setting::with_default(
+        "game_servers.connections",
+        "10000",
+        "Game servers connected at once, 1 to 1000000; more are refused with 503.",
+    ),
+    Setting::with_default(
+        "ready.max_age",
+        "P30D",
+        "How long the origin may have been silent before the edge reports itself as not ready. Long, because an \
+         edge with old events serves better than none; shorter where others can take over.",
+    ),
+    Setting::with_default("log.format", "auto", "json, pretty, or auto: pretty in Development, json elsewhere."),
+    Setting::with_default("log.filter", "info", "What is logged: a level, or target=level pairs divided by commas."),
+    Setting::optional("ready_file", "File to write the listener's address to, as JSON, once the edge serves."),
+];

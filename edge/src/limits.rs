@@ -1,0 +1,124 @@
+//! Every bound of the edge, with its reason. Bounds of what travels are in `protocol::limits`.
+
+use std::time::Duration;
+
+use liveevents_protocol::limits::{HEARTBEAT, LIVE_WITHIN};
+
+/// A region whose origin was heard within this time is fresh: as many heartbeats as make an edge live.
+pub(crate) const FRESH_WITHIN: Duration = LIVE_WITHIN;
+
+// Replica.
+
+/// One snapshot, encoded: 1,000 active events at the largest content (300 KiB) are 293 MiB.
+pub(crate) const MAX_SNAPSHOT: usize = 320 * 1024 * 1024;
+
+/// Merged deltas kept per version. Receivers of one version lag behind at few distinct places; one that finds no
+/// room gets its own, made for it alone.
+pub(crate) const MERGED_DELTAS: usize = 8;
+
+/// Entries encoded on the task that needs them: 64 of 4 KB take about 0.3 ms. More are encoded on a thread of
+/// their own, so that no connection waits behind it.
+pub(crate) const INLINE_ENTRIES: usize = 64;
+
+// Uplink.
+
+/// Name look-up, handshake and the origin's welcome, each.
+pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What QUIC itself may go without hearing from the origin. Three lost heartbeats: the origin has given this
+/// edge up by then.
+pub(crate) const IDLE_TIMEOUT: Duration = LIVE_WITHIN;
+
+/// QUIC's own sign of life, so that a connection idle on our layer keeps its place in every NAT on the way.
+pub(crate) const KEEP_ALIVE: Duration = HEARTBEAT;
+
+/// Frames that we send are small: an origin that takes none for so long is gone.
+pub(crate) const UPLINK_WRITE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// For a goodbye to arrive, when this process ends.
+pub(crate) const GOODBYE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The first delay before connecting again, at most.
+pub(crate) const RECONNECT_BASE: Duration = Duration::from_millis(200);
+
+/// The longest delay before connecting again. An origin that restarts finds its edges back within this.
+pub(crate) const RECONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// Between tries that cannot succeed before somebody has set something right.
+pub(crate) const FIX_RETRY: Duration = Duration::from_secs(30);
+
+/// How long a connection has to last before its end counts as the first failure again.
+pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(30);
+
+/// What the origin may send ahead of our reading: one frame at its largest, twice.
+pub(crate) const RECEIVE_WINDOW: u32 = 8 * 1024 * 1024 + 256 * 1024;
+
+// Cache.
+
+/// Connecting to Redis.
+pub(crate) const CACHE_CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// One command to Redis. Replacing 4 MB takes some 20 ms; the largest state a few seconds.
+pub(crate) const CACHE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What a start may wait for Redis. Without it the edge starts empty and the origin fills it.
+pub(crate) const WARM_START_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How often Redis is told that a state is still current. An edge started from Redis may count its state this
+/// much older than it was.
+pub(crate) const CONTACT_REFRESH: Duration = Duration::from_secs(5);
+
+/// How often keys and revocations are offered to Redis again, in case it lost them.
+pub(crate) const TRUST_REFRESH: Duration = Duration::from_secs(60);
+
+/// Between looks into Redis for one region, however many receivers ask for it.
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The first and longest delay after Redis failed.
+pub(crate) const CACHE_RETRY_BASE: Duration = Duration::from_millis(250);
+/// See [`CACHE_RETRY_BASE`].
+pub(crate) const CACHE_RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// For the last write, when this process ends.
+pub(crate) const CACHE_FLUSH_DEADLINE: Duration = Duration::from_secs(3);
+
+// Serving.
+
+/// Requests in flight and idle keep-alive connections of readers, upgraded ones not included: nginx in front holds
+/// some hundred; beyond this newcomers wait in the backlog. At 32 KiB of headers each 128 MiB at the worst.
+pub(crate) const HTTP_CONNECTIONS: usize = 4096;
+
+/// What requests under way may take to end, and game servers to take their goodbye, when this process ends.
+pub(crate) const DRAIN: Duration = Duration::from_secs(10);
+
+/// A WebSocket's read buffer. Larger ones are zero-filled at each read and cost as much for each idle connection.
+pub(crate) const READ_BUFFER: usize = 512;
+
+/// A long message is sent in WebSocket fragments of this size. tungstenite copies what it sends into a buffer that
+/// never shrinks: so a connection that was once sent a snapshot of 4 MB keeps 16 KiB, not 4 MB.
+pub(crate) const FRAGMENT: usize = 16 * 1024;
+
+/// Sending one message. A receiver that has not taken it by then is dead, not slow.
+pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How often a game server is pinged.
+pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Pings without any sign of life before a game server counts as dead.
+pub(crate) const MISSED_PINGS: u8 = 2;
+
+/// For a close frame to be sent and answered.
+pub(crate) const CLOSE_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Over how long game servers spread their reconnects when this edge ends: 10,000 of them are 1,000 a second for
+/// the edges that are left.
+pub(crate) const GOAWAY_SPREAD: Duration = Duration::from_secs(10);
+
+/// When to try again at an edge that is full.
+pub(crate) const FULL_RETRY_SECONDS: u32 = 5;
+
+/// A player's identifier, or the value of a bucketing key, in bytes.
+pub(crate) const MAX_KEY: usize = 200;
+
+/// Bucketing keys of one request: player, match, guild, server, and some to spare.
+pub(crate) const MAX_KEYS: usize = 16;

@@ -1,0 +1,183 @@
+//! Every metric of the edge. Names get the prefix `liveevents_`; labels come from closed sets: regions of this
+//! edge's configuration, close reasons, kinds.
+
+use liveevents_service::metrics::{HttpMetrics, Metrics, MetricsError};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+/// All of them.
+#[derive(Clone)]
+pub(crate) struct EdgeMetrics {
+    pub(crate) registry: Metrics,
+    pub(crate) http: HttpMetrics,
+    pub(crate) uplink: UplinkMetrics,
+    pub(crate) cache: CacheMetrics,
+    pub(crate) regions: RegionMetrics,
+    pub(crate) servers: ServerMetrics,
+}
+
+/// The connection to the origin.
+#[derive(Clone)]
+pub(crate) struct UplinkMetrics {
+    pub(crate) connected: IntGauge,
+    pub(crate) connections: IntCounter,
+    ends: IntCounterVec,
+    pub(crate) rows: IntCounter,
+    pub(crate) chunks: IntCounter,
+    pub(crate) acks: IntCounter,
+    pub(crate) refused: IntCounterVec,
+    pub(crate) round_trip: Gauge,
+    pub(crate) clock_offset: Gauge,
+}
+
+impl UplinkMetrics {
+    /// A connection, or a try, has ended.
+    pub(crate) fn ended(&self, reason: &str) {
+        self.ends.with_label_values(&[reason]).inc();
+    }
+}
+
+/// Redis.
+#[derive(Clone)]
+pub(crate) struct CacheMetrics {
+    pub(crate) working: IntGauge,
+    pub(crate) loads: IntCounter,
+    pub(crate) rubbish: IntCounter,
+    pub(crate) writes: IntCounter,
+    pub(crate) replacements: IntCounter,
+    pub(crate) failures: IntCounter,
+}
+
+/// What is served. Set when somebody scrapes.
+#[derive(Clone)]
+pub(crate) struct RegionMetrics {
+    pub(crate) version: IntGaugeVec,
+    pub(crate) age: IntGaugeVec,
+}
+
+/// Game servers.
+#[derive(Clone)]
+pub(crate) struct ServerMetrics {
+    pub(crate) connected: IntGaugeVec,
+    pub(crate) current: IntGaugeVec,
+    pub(crate) opened: IntCounter,
+    pub(crate) closed: IntCounterVec,
+    pub(crate) sent: IntCounterVec,
+    pub(crate) sent_bytes: IntCounter,
+    pub(crate) received: IntCounterVec,
+}
+
+impl EdgeMetrics {
+    /// Registers all of them.
+    ///
+    /// # Errors
+    /// Never in practice: no name is taken twice.
+    pub(crate) fn new() -> Result<Self, MetricsError> {
+        let registry = Metrics::new()?;
+        Ok(Self {
+            http: HttpMetrics::new(&registry)?,
+            uplink: UplinkMetrics::new(&registry)?,
+            cache: CacheMetrics::new(&registry)?,
+            regions: RegionMetrics::new(&registry)?,
+            servers: ServerMetrics::new(&registry)?,
+            registry,
+        })
+    }
+}
+
+impl UplinkMetrics {
+    pub(crate) fn new(m: &Metrics) -> Result<Self, MetricsError> {
+        Ok(Self {
+            connected: m.gauge(
+                "uplink_connected",
+                "1 while the origin has welcomed this edge.",
+            )?,
+            connections: m.counter("uplink_connections_total", "Welcomes by the origin.")?,
+            ends: m.counters(
+                "uplink_ends_total",
+                "Connections to the origin, and tries to make one, that ended, by reason.",
+                &["reason"],
+            )?,
+            rows: m.counter("uplink_rows_total", "Log rows received.")?,
+            chunks: m.counter("uplink_snapshot_chunks_total", "Snapshot chunks received.")?,
+            acks: m.counter("uplink_acks_total", "Acks sent to the origin.")?,
+            refused: m.counters(
+                "uplink_refused_total",
+                "Rows and snapshots not taken, by reason.",
+                &["reason"],
+            )?,
+            round_trip: m.measure(
+                "uplink_round_trip_seconds",
+                "From the last heartbeat to the origin's answer.",
+            )?,
+            clock_offset: m.measure(
+                "uplink_clock_offset_seconds",
+                "The origin's clock minus this one's, at the last heartbeat.",
+            )?,
+        })
+    }
+}
+
+impl CacheMetrics {
+    fn new(m: &Metrics) -> Result<Self, MetricsError> {
+        Ok(Self {
+            working: m.gauge("cache_working", "1 while Redis does as asked.")?,
+            loads: m.counter("cache_loads_total", "Region states taken from Redis.")?,
+            rubbish: m.counter(
+                "cache_rubbish_total",
+                "Times that Redis held what is no state or no trust bundle of this installation.",
+            )?,
+            writes: m.counter("cache_writes_total", "Region states written to Redis.")?,
+            replacements: m.counter(
+                "cache_replacements_total",
+                "Of those, the ones that replaced all of a region.",
+            )?,
+            failures: m.counter("cache_failures_total", "Commands that Redis failed.")?,
+        })
+    }
+}
+
+impl RegionMetrics {
+    fn new(m: &Metrics) -> Result<Self, MetricsError> {
+        Ok(Self {
+            version: m.gauges("region_version", "The version served.", &["region"])?,
+            age: m.gauges(
+                "region_age_seconds",
+                "Time since the origin was last heard; nothing before the first state.",
+                &["region"],
+            )?,
+        })
+    }
+}
+
+impl ServerMetrics {
+    fn new(m: &Metrics) -> Result<Self, MetricsError> {
+        Ok(Self {
+            connected: m.gauges("game_servers", "Game servers connected.", &["region"])?,
+            current: m.gauges(
+                "game_servers_current",
+                "Of those, the ones that have applied the version served.",
+                &["region"],
+            )?,
+            opened: m.counter("game_server_connections_total", "WebSockets opened.")?,
+            closed: m.counters(
+                "game_server_closes_total",
+                "WebSockets that ended, by close reason; \"left\" where the game server ended it.",
+                &["reason"],
+            )?,
+            sent: m.counters(
+                "game_server_messages_sent_total",
+                "Messages sent to game servers.",
+                &["type"],
+            )?,
+            sent_bytes: m.counter(
+                "game_server_sent_bytes_total",
+                "Bytes of messages sent to game servers.",
+            )?,
+            received: m.counters(
+                "game_server_messages_received_total",
+                "Messages received from game servers.",
+                &["type"],
+            )?,
+        })
+    }
+}

@@ -1,0 +1,156 @@
+//! A region's state as of one position, with what readers need of it as bytes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use liveevents_protocol::message::{Cursor, MessageError};
+use liveevents_protocol::position::SealedPosition;
+use liveevents_protocol::state::RegionState;
+use liveevents_protocol::version::{Epoch, Version};
+
+use super::frames::Frames;
+
+/// A region's state as of one position. Immutable, but for the bytes that are made of it when first asked for.
+#[derive(Debug)]
+pub(crate) struct Published {
+    state: RegionState,
+    sealed: SealedPosition,
+    committed_at: Option<Timestamp>,
+    /// Up to where the origin has confirmed: its own cursor, or that of a state which this one has replaced.
+    confirmed: Option<Cursor>,
+    frames: Frames,
+}
+
+/// What a receiver is to be sent next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nothing: it holds this very version.
+    Current,
+    /// What changed since its version.
+    Delta(Version),
+    /// Everything.
+    Snapshot,
+    /// It is ahead: of a later epoch, or of a higher version of the same.
+    Ahead,
+}
+
+/// Epochs are ordered, and versions within them.
+pub(crate) fn place(at: Cursor) -> (Epoch, Version) {
+    (at.epoch, at.version)
+}
+
+impl Published {
+    /// A state that the origin told.
+    pub(crate) fn from_origin(
+        state: RegionState,
+        sealed: SealedPosition,
+        committed_at: Option<Timestamp>,
+    ) -> Self {
+        let confirmed = Some(Cursor {
+            epoch: state.epoch(),
+            version: state.version(),
+        });
+        Self {
+            state,
+            sealed,
+            committed_at,
+            confirmed,
+            frames: Frames::default(),
+        }
+    }
+
+    /// A state found in the cache, which the origin has not confirmed yet.
+    pub(crate) fn from_cache(
+        state: RegionState,
+        sealed: SealedPosition,
+        committed_at: Option<Timestamp>,
+    ) -> Self {
+        Self {
+            confirmed: None,
+            ..Self::from_origin(state, sealed, committed_at)
+        }
+    }
+
+    /// The state.
+    pub(crate) fn state(&self) -> &RegionState {
+        &self.state
+    }
+
+    /// Its position, as the origin sealed it.
+    pub(crate) fn sealed(&self) -> &SealedPosition {
+        &self.sealed
+    }
+
+    /// When its last row was written, where that is known.
+    pub(crate) fn committed_at(&self) -> Option<Timestamp> {
+        self.committed_at
+    }
+
+    /// Whether the origin has told it, or has continued it.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.confirmed == Some(self.cursor())
+    }
+
+    /// Up to where the origin has confirmed what led here: there is no way back behind it.
+    pub(crate) fn confirmed(&self) -> Option<Cursor> {
+        self.confirmed
+    }
+
+    /// Takes over what was confirmed of the state that this one replaces.
+    pub(super) fn succeed(&mut self, before: &Self) {
+        if !self.is_confirmed() {
+            self.confirmed = before.confirmed;
+        }
+    }
+
+    /// Where a receiver is that holds it.
+    pub(crate) fn cursor(&self) -> Cursor {
+        Cursor {
+            epoch: self.state.epoch(),
+            version: self.state.version(),
+        }
+    }
+
+    /// What a receiver is to be sent that holds `at`.
+    pub(crate) fn step(&self, at: Option<Cursor>) -> Step {
+        let Some(at) = at else {
+            return Step::Snapshot;
+        };
+        let ours = self.cursor();
+        if at == ours {
+            Step::Current
+        } else if at.epoch > ours.epoch || (at.epoch == ours.epoch && at.version > ours.version) {
+            Step::Ahead
+        } else if at.epoch < ours.epoch || at.version < self.state.floor() {
+            Step::Snapshot
+        } else {
+            Step::Delta(at.version)
+        }
+    }
+
+    /// The message that tells all of it: one text for all who need it.
+    ///
+    /// # Errors
+    /// If it has no JSON form, which no well-formed state has.
+    pub(crate) async fn snapshot(self: &Arc<Self>, now: Timestamp) -> Result<Bytes, MessageError> {
+        self.frames
+            .snapshot(&self.state, self.committed_at, now)
+            .await
+    }
+
+    /// The message that tells what changed after `from`, which [`Published::step`] gave: one text for all at the
+    /// same place.
+    ///
+    /// # Errors
+    /// If it has no JSON form, which no well-formed state has.
+    pub(crate) async fn delta(
+        self: &Arc<Self>,
+        from: Version,
+        now: Timestamp,
+    ) -> Result<Bytes, MessageError> {
+        self.frames
+            .delta(&self.state, from, self.committed_at, now)
+            .await
+    }
+}

@@ -1,0 +1,188 @@
+//! From configuration to a running edge, and to its end.
+//!
+//! Start: what Redis holds, then listening, then the origin; a start never waits for the origin. End, in this order:
+//! nobody new, goodbye to game servers, goodbye to the origin, the last write to Redis; each under its deadline. Every
+//! task is in one set here; the first that ends by itself ends the process in the same order.
+
+use std::io;
+use std::sync::Arc;
+
+use liveevents_protocol::id::BootId;
+use liveevents_service::clock::Clock;
+use liveevents_service::http::{Authority, Capacity, serve};
+use liveevents_service::metrics::MetricsError;
+use liveevents_service::shutdown::announce_ready;
+use liveevents_service::token::Verifier;
+use tokio::net::TcpListener;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::cache::{Cache, Judge, Owner};
+use crate::config::Config;
+use crate::limits::{DRAIN, HTTP_CONNECTIONS};
+use crate::metrics::EdgeMetrics;
+use crate::replica::Replica;
+use crate::serve::{Parts, Registry, Serving};
+use crate::uplink::{Dialer, Identity, StatusCell, TlsError, Uplink};
+
+/// Why an edge did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Of the system: no listener, no signal handler, no ready file.
+    #[error("the system refuses")]
+    Io(#[from] io::Error),
+    /// Two metrics of one name.
+    #[error("metrics cannot be registered")]
+    Metrics(#[from] MetricsError),
+    /// No TLS.
+    #[error("TLS cannot be set up")]
+    Tls(#[from] TlsError),
+    /// A task that lives as long as the edge has ended.
+    #[error("a task has ended before its time")]
+    TaskEnded,
+    /// A task has panicked.
+    #[error("a task has failed")]
+    TaskFailed(#[source] JoinError),
+}
+
+/// Listens where the configuration says.
+///
+/// # Errors
+/// If the system refuses.
+pub async fn bind(config: &Config) -> Result<TcpListener, RunError> {
+    Ok(TcpListener::bind(config.listen).await?)
+}
+
+/// Runs an edge until `shutdown`.
+///
+/// # Errors
+/// If it cannot start, or a part of it ends by itself.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    clock: Clock,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    let address = listener.local_addr()?;
+    let metrics = EdgeMetrics::new()?;
+    let replica = Arc::new(Replica::new(config.region.clone(), &config.standby_for));
+    let verifier = Arc::new(Verifier::new(config.installation.clone()));
+    let authority = Authority::new(Arc::clone(&verifier), clock.clone());
+    let cache = Cache::new();
+    let status = StatusCell::new(clock.now());
+    let stages = Stages::default();
+    let mut tasks = JoinSet::new();
+
+    if let Some(client) = config.redis {
+        let judge = Judge {
+            verifier: Arc::clone(&verifier),
+            authority: authority.clone(),
+            pinned: config.uplink.trust_key,
+        };
+        let mut owner = Owner::new(
+            client,
+            config.installation.clone(),
+            cache.clone(),
+            Arc::clone(&replica),
+            judge,
+            clock.clone(),
+            metrics.cache.clone(),
+        );
+        owner.warm_start().await;
+        tasks.spawn(owner.run(stages.cache.clone()));
+    }
+
+    let serving = Serving::new(Parts {
+        edge: config.edge.clone(),
+        installation: config.installation.clone(),
+        replica: Arc::clone(&replica),
+        authority: authority.clone(),
+        clock: clock.clone(),
+        cache: cache.clone(),
+        uplink: status.clone(),
+        registry: Registry::new(config.game_servers),
+        metrics: metrics.clone(),
+        max_age: config.max_age,
+        connections: TaskTracker::new(),
+        goodbye: stages.game_servers.clone(),
+    });
+    let capacity = Capacity {
+        connections: HTTP_CONNECTIONS,
+        drain: DRAIN,
+    };
+    tasks.spawn(serve(
+        listener,
+        serving.router(),
+        capacity,
+        stages.http.clone(),
+    ));
+
+    let uplink = Uplink {
+        identity: Identity {
+            installation: config.installation,
+            edge: config.edge,
+            boot: BootId(Uuid::now_v7()),
+            address: config
+                .address
+                .unwrap_or_else(|| format!("http://{address}")),
+            token: config.uplink.token,
+        },
+        origins: config.uplink.origins,
+        dialer: Dialer::new(config.uplink.roots, config.uplink.server_name)?,
+        trust_key: config.uplink.trust_key,
+        replica,
+        verifier,
+        authority,
+        cache,
+        clock,
+        status,
+        metrics: metrics.uplink,
+    };
+    tasks.spawn(uplink.run(stages.uplink.clone()));
+    announce_ready(config.ready_file.as_deref(), &[("http", address)])?;
+
+    let ended = tokio::select! {
+        () = shutdown => Ok(()),
+        Some(ended) = tasks.join_next() => Err(match ended {
+            Ok(()) => RunError::TaskEnded,
+            Err(failure) => RunError::TaskFailed(failure),
+        }),
+    };
+    stages.end(&serving.connections, &mut tasks).await;
+    info!("the edge has ended");
+    ended
+}
+
+/// What ends when.
+#[derive(Default)]
+struct Stages {
+    http: CancellationToken,
+    game_servers: CancellationToken,
+    uplink: CancellationToken,
+    cache: CancellationToken,
+}
+
+impl Stages {
+    async fn end(self, connections: &TaskTracker, tasks: &mut JoinSet<()>) {
+        self.http.cancel();
+        self.game_servers.cancel();
+        connections.close();
+        if timeout(DRAIN, connections.wait()).await.is_err() {
+            warn!(
+                left = connections.len(),
+                "game servers did not take their goodbye in time"
+            );
+        }
+        self.uplink.cancel();
+        self.cache.cancel();
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(failure) = ended {
+                warn!(error = %failure, "a task failed");
+            }
+        }
+    }
+}

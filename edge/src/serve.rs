@@ -1,0 +1,191 @@
+//! Serving players and game servers, from memory: HTTP reads, WebSocket subscriptions, health, metrics.
+//!
+//! Nothing here waits for the origin or for Redis, and nothing here changes what is served.
+
+mod connection;
+mod health;
+mod players;
+mod regions;
+mod registry;
+mod socket;
+mod upgrade;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{FromRef, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use jiff::Timestamp;
+use liveevents_protocol::id::{EdgeId, Installation, RegionId};
+use liveevents_protocol::message::SUBSCRIBE_PATH;
+use liveevents_service::clock::Clock;
+use liveevents_service::http::{ApiError, Authority, layers};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use registry::Registry;
+
+use crate::cache::Cache;
+use crate::limits::FRESH_WITHIN;
+use crate::metrics::EdgeMetrics;
+use crate::replica::{Published, Region, Replica};
+use crate::uplink::StatusCell;
+
+/// What every handler and connection works with. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Serving(Arc<Parts>);
+
+/// See [`Serving`].
+pub(crate) struct Parts {
+    pub(crate) edge: EdgeId,
+    pub(crate) installation: Installation,
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) authority: Authority,
+    pub(crate) clock: Clock,
+    pub(crate) cache: Cache,
+    pub(crate) uplink: StatusCell,
+    pub(crate) registry: Registry,
+    pub(crate) metrics: EdgeMetrics,
+    /// From what age on this edge is not ready.
+    pub(crate) max_age: Duration,
+    /// Owns the game servers' connections.
+    pub(crate) connections: TaskTracker,
+    /// Says goodbye to them.
+    pub(crate) goodbye: CancellationToken,
+}
+
+impl std::ops::Deref for Serving {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl FromRef<Serving> for Authority {
+    fn from_ref(serving: &Serving) -> Self {
+        serving.authority.clone()
+    }
+}
+
+impl Serving {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// All routes, with the common layers.
+    pub(crate) fn router(&self) -> Router {
+        let router = Router::new()
+            .route("/api/v1/players/{playerId}/events", get(players::events))
+            .route("/api/v1/regions/{region}/events", get(regions::events))
+            .route(SUBSCRIBE_PATH, get(upgrade::subscribe))
+            .route("/health", get(health::report))
+            .route("/health/live", get(health::live))
+            .route("/health/ready", get(health::ready))
+            .route("/metrics", get(scrape))
+            .with_state(self.clone());
+        layers(router, self.clock.clone(), self.metrics.http.clone())
+    }
+
+    /// A region that this edge replicates.
+    ///
+    /// # Errors
+    /// `Misdirected` for any other.
+    fn region(&self, id: &RegionId) -> Result<&Arc<Region>, ApiError> {
+        self.replica.region(id).ok_or_else(|| {
+            let served: Vec<_> = self
+                .replica
+                .regions()
+                .map(|region| region.id().as_str())
+                .collect();
+            ApiError::Misdirected {
+                message: format!("this edge serves {}, not {id}", served.join(", ")),
+                addresses: Vec::new(),
+            }
+        })
+    }
+}
+
+/// A region's state at the moment of a read.
+struct View {
+    published: Arc<Published>,
+    age: Duration,
+    now: Timestamp,
+}
+
+impl View {
+    /// # Errors
+    /// `Unavailable` before the first state.
+    fn of(region: &Region, now: Timestamp) -> Result<Self, ApiError> {
+        let read = region.load().zip(region.age(now));
+        read.map(|(published, age)| Self {
+            published,
+            age,
+            now,
+        })
+        .ok_or_else(|| ApiError::Unavailable {
+            message: format!("this edge has not received {} yet", region.id()),
+            cause: None,
+        })
+    }
+
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.age.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn is_stale(&self) -> bool {
+        self.age > FRESH_WITHIN
+    }
+}
+
+/// A JSON answer that was printed while what it shows was still borrowed.
+struct JsonBytes(Vec<u8>);
+
+impl JsonBytes {
+    fn of(value: &impl Serialize) -> Result<Self, ApiError> {
+        serde_json::to_vec(value)
+            .map(Self)
+            .map_err(ApiError::internal)
+    }
+}
+
+impl IntoResponse for JsonBytes {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, "application/json")], self.0).into_response()
+    }
+}
+
+async fn scrape(State(serving): State<Serving>) -> Result<impl IntoResponse, ApiError> {
+    let now = serving.clock.now();
+    for region in serving.replica.regions() {
+        let Some(published) = region.load() else {
+            continue;
+        };
+        let label = [region.id().as_str()];
+        let regions = &serving.metrics.regions;
+        let version = i64::try_from(published.state().version().0).unwrap_or(i64::MAX);
+        regions.version.with_label_values(&label).set(version);
+        let age = region.age(now).unwrap_or_default().as_secs();
+        regions
+            .age
+            .with_label_values(&label)
+            .set(i64::try_from(age).unwrap_or(i64::MAX));
+        let count = serving.registry.count(region.id(), published.cursor());
+        let servers = &serving.metrics.servers;
+        servers
+            .connected
+            .with_label_values(&label)
+            .set(count.connected);
+        servers.current.with_label_values(&label).set(count.current);
+    }
+    let text = serving
+        .metrics
+        .registry
+        .render()
+        .map_err(ApiError::internal)?;
+    Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text))
+}

@@ -1,0 +1,428 @@
+//! One connection to the origin, from hello to its end.
+//!
+//! Reading never waits for anything but the origin: frames are applied as they come, and only what is to be said
+//! (acks, heartbeats) is awaited, under a deadline. Of several acks due at once the newest of each region is sent.
+//!
+//! A region whose data is refused ends the connection, for the stream cannot be continued past it. The next hello
+//! shows the position held as before, so that an origin whose history has changed under it notices. Refused again, or
+//! if no row could be at fault, the position is left out, which asks for a snapshot.
+
+use std::collections::BTreeMap;
+
+use liveevents_protocol::close::CloseReason;
+use liveevents_protocol::codec::{self, FrameDecoder, RawFrame};
+use liveevents_protocol::frame::{EdgeFrame, Hello, OriginFrame, Rows, SnapshotChunk};
+use liveevents_protocol::id::RegionId;
+use liveevents_protocol::limits::{HEARTBEAT, LIVE_WITHIN, MAX_BODY};
+use liveevents_protocol::position::Position;
+use liveevents_protocol::trust::SignedTrust;
+use liveevents_service::trust::{TrustError, verify_trust};
+use quinn::{ConnectionError, ReadError, RecvStream, SendStream};
+use secrecy::ExposeSecret;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::dial::{DialError, Line};
+use super::{OriginAddress, Status, Strikes, Uplink};
+use crate::limits::{CONNECT_DEADLINE, GOODBYE_DEADLINE, UPLINK_WRITE_DEADLINE};
+use crate::replica::{Assembly, Publication, Published, Refused, Region, apply_rows};
+
+/// Refusals in a row after which a snapshot is asked for.
+const STRIKES: u8 = 2;
+
+/// Why a connection, or the try to make one, has ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum End {
+    /// This process is to end.
+    #[error("this edge is shutting down")]
+    Shutdown,
+    /// No connection.
+    #[error("the origin cannot be reached")]
+    Unreachable(#[source] DialError),
+    /// The origin closed it, and said why.
+    #[error("the origin closed the connection: {}", .0.as_str())]
+    Closed(CloseReason),
+    /// The line went dead, or the other end without a word.
+    #[error("the connection was lost")]
+    Lost(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Nothing was heard or taken in time.
+    #[error("the origin has fallen silent")]
+    Silent,
+    /// What came is not this protocol.
+    #[error("the origin sent what is not the protocol: {0}")]
+    Violation(String),
+    /// The origin's keys are not signed by the one that is pinned here.
+    #[error("the origin is not to be trusted")]
+    Distrusted(#[source] TrustError),
+    /// A region's data was not taken.
+    #[error("data of region {region} was refused")]
+    Refused {
+        /// Which region's.
+        region: RegionId,
+        /// Why.
+        #[source]
+        why: Refused,
+    },
+}
+
+impl End {
+    /// The label of a metric.
+    pub(super) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Shutdown => "shutdown",
+            Self::Unreachable(_) => "unreachable",
+            Self::Closed(reason) => reason.as_str(),
+            Self::Lost(_) => "lost",
+            Self::Silent => "silent",
+            Self::Violation(_) => "violation",
+            Self::Distrusted(_) => "distrusted",
+            Self::Refused { .. } => "refused",
+        }
+    }
+
+    /// What the origin is told.
+    pub(super) fn close_code(&self) -> CloseReason {
+        match self {
+            Self::Silent => CloseReason::TimedOut,
+            Self::Violation(_) => CloseReason::Malformed,
+            Self::Distrusted(_) => CloseReason::ForeignInstallation,
+            Self::Refused {
+                why: Refused::BrokenChain | Refused::EarlierEpoch { .. },
+                ..
+            } => CloseReason::BrokenChain,
+            Self::Refused { .. } => CloseReason::Malformed,
+            Self::Shutdown | Self::Unreachable(_) | Self::Closed(_) | Self::Lost(_) => {
+                CloseReason::GoingAway
+            }
+        }
+    }
+
+    fn lost(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Lost(Box::new(error))
+    }
+}
+
+impl From<ConnectionError> for End {
+    fn from(error: ConnectionError) -> Self {
+        match &error {
+            ConnectionError::ApplicationClosed(close) => {
+                match CloseReason::from_code(close.error_code.into_inner()) {
+                    Some(reason) => Self::Closed(reason),
+                    None => Self::lost(error),
+                }
+            }
+            ConnectionError::TimedOut => Self::Silent,
+            _ => Self::lost(error),
+        }
+    }
+}
+
+/// One connection.
+pub(super) struct Session<'a> {
+    uplink: &'a Uplink,
+    origin: &'a OriginAddress,
+    strikes: &'a mut Strikes,
+    line: &'a Line,
+    send: SendStream,
+    recv: RecvStream,
+    frames: FrameDecoder,
+    /// Whether the origin has said welcome.
+    welcomed: bool,
+    snapshots: BTreeMap<RegionId, Assembly>,
+    acks: BTreeMap<RegionId, EdgeFrame>,
+}
+
+impl<'a> Session<'a> {
+    /// Speaks with the origin until one of the two has had enough.
+    pub(super) async fn run(
+        uplink: &'a Uplink,
+        origin: &'a OriginAddress,
+        line: &'a Line,
+        strikes: &'a mut Strikes,
+        shutdown: &CancellationToken,
+    ) -> End {
+        // Opening waits for the origin's leave.
+        let opened = timeout(CONNECT_DEADLINE, line.connection.open_bi()).await;
+        let (send, recv) = match opened {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return End::Silent,
+        };
+        let mut session = Self {
+            uplink,
+            origin,
+            strikes,
+            line,
+            send,
+            recv,
+            frames: FrameDecoder::new(MAX_BODY),
+            welcomed: false,
+            snapshots: BTreeMap::new(),
+            acks: BTreeMap::new(),
+        };
+        let end = match session.talk(shutdown).await {
+            Ok(()) => {
+                session.say_goodbye().await;
+                End::Shutdown
+            }
+            Err(end) => end,
+        };
+        if session.welcomed {
+            uplink.metrics.connected.set(0);
+            let since = uplink
+                .replica
+                .contact()
+                .unwrap_or_else(|| uplink.clock.now());
+            uplink.authority.cut_off(since);
+        }
+        end
+    }
+
+    async fn talk(&mut self, shutdown: &CancellationToken) -> Result<(), End> {
+        self.say(&EdgeFrame::Hello(self.hello())).await?;
+        let mut heard = Instant::now();
+        let mut beat = interval(HEARTBEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let silent_at = heard
+                + if self.welcomed {
+                    LIVE_WITHIN
+                } else {
+                    CONNECT_DEADLINE
+                };
+            let mut beats = false;
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(()),
+                chunk = self.recv.read_chunk(MAX_BODY, true) => match chunk {
+                    Ok(Some(chunk)) => {
+                        heard = Instant::now();
+                        self.frames.push(&chunk.bytes);
+                    }
+                    Ok(None) => return Err(self.closed_without_word().await),
+                    Err(ReadError::ConnectionLost(error)) => return Err(error.into()),
+                    Err(error) => return Err(End::lost(error)),
+                },
+                _ = beat.tick(), if self.welcomed => beats = true,
+                () = sleep_until(silent_at) => return Err(End::Silent),
+            }
+            while let Some(frame) = self.frames.next_frame().map_err(violation)? {
+                self.take(&frame)?;
+            }
+            while let Some((_, ack)) = self.acks.pop_first() {
+                self.say(&ack).await?;
+                self.uplink.metrics.acks.inc();
+            }
+            if beats {
+                let sent_at = self.uplink.clock.now();
+                self.say(&EdgeFrame::Heartbeat { sent_at }).await?;
+            }
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        let identity = &self.uplink.identity;
+        let regions = self.uplink.replica.regions().map(|region| {
+            let distrusted = self.strikes.get(region.id()).is_some_and(|&n| n >= STRIKES);
+            let held = region.load().filter(|_| !distrusted);
+            (region.id().clone(), held.map(|held| *held.sealed()))
+        });
+        Hello {
+            installation: identity.installation.clone(),
+            edge: identity.edge.clone(),
+            boot: identity.boot,
+            token: identity.token.expose_secret().to_owned(),
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            capabilities: Vec::new(),
+            address: identity.address.clone(),
+            regions: regions.collect(),
+        }
+    }
+
+    fn take(&mut self, frame: &RawFrame) -> Result<(), End> {
+        let frame = codec::decode_origin_frame(frame).map_err(violation)?;
+        match frame {
+            OriginFrame::Welcome { session, trust, .. } if !self.welcomed => {
+                self.trust(trust)?;
+                self.welcome(session);
+                Ok(())
+            }
+            OriginFrame::Welcome { .. } => Err(violation("a second welcome")),
+            _ if !self.welcomed => Err(violation("a frame before the welcome")),
+            OriginFrame::Trust(trust) => self.trust(trust),
+            OriginFrame::Rows(rows) => {
+                self.uplink.metrics.rows.inc_by(rows.rows.len() as u64);
+                self.rows(&rows)
+            }
+            OriginFrame::SnapshotChunk(chunk) => {
+                self.uplink.metrics.chunks.inc();
+                self.chunk(&chunk)
+            }
+            OriginFrame::Heartbeat { echo, time } => {
+                self.heartbeat(echo, time);
+                Ok(())
+            }
+        }
+    }
+
+    fn trust(&mut self, signed: SignedTrust) -> Result<(), End> {
+        let bundle = verify_trust(&signed, &self.uplink.trust_key).map_err(End::Distrusted)?;
+        self.uplink
+            .verifier
+            .replace(&bundle)
+            .map_err(End::Distrusted)?;
+        self.uplink.cache.keep_trust(bundle.serial, signed);
+        Ok(())
+    }
+
+    fn welcome(&mut self, session: u64) {
+        let Uplink {
+            clock,
+            metrics,
+            authority,
+            status,
+            ..
+        } = self.uplink;
+        self.welcomed = true;
+        authority.in_contact();
+        metrics.connected.set(1);
+        metrics.connections.inc();
+        status.set(Status::Connected {
+            origin: self.origin.to_string(),
+            since: clock.now(),
+            session,
+        });
+        info!(origin = %self.origin, session, "connected to the origin");
+    }
+
+    /// The origin has nothing more for the regions whose data it is not in the middle of.
+    fn heartbeat(&mut self, echo: jiff::Timestamp, time: jiff::Timestamp) {
+        let now = self.uplink.clock.now();
+        let round_trip = now.duration_since(echo).as_secs_f64();
+        let offset = time.duration_since(echo).as_secs_f64() - round_trip / 2.0;
+        self.uplink.metrics.round_trip.set(round_trip);
+        self.uplink.metrics.clock_offset.set(offset);
+        for region in self.uplink.replica.regions() {
+            let whole = region.load().is_some() && !self.snapshots.contains_key(region.id());
+            if whole {
+                region.contacted(now);
+            }
+        }
+    }
+
+    fn rows(&mut self, rows: &Rows) -> Result<(), End> {
+        let region = self.region(&rows.region)?;
+        let current = region.load();
+        let applied = apply_rows(current.as_deref(), rows);
+        self.applied(region, rows.position.position, applied)
+    }
+
+    fn chunk(&mut self, chunk: &SnapshotChunk) -> Result<(), End> {
+        let region = self.region(&chunk.region)?;
+        let mut slot = self.snapshots.remove(&chunk.region);
+        let assembled = Assembly::add(&mut slot, chunk);
+        if let Some(pending) = slot {
+            self.snapshots.insert(chunk.region.clone(), pending);
+            return Ok(());
+        }
+        self.applied(region, chunk.position.position, assembled)
+    }
+
+    fn region(&self, id: &RegionId) -> Result<&'a Region, End> {
+        let region = self.uplink.replica.region(id);
+        region
+            .map(AsRef::as_ref)
+            .ok_or_else(|| violation("data of a region not asked for"))
+    }
+
+    /// Publishes what came of data up to `told`, notes the ack that is due, or counts the strike. The ack is of what
+    /// was told, even if more is held: the origin takes word only of what it has sent.
+    fn applied(
+        &mut self,
+        region: &Region,
+        told: Position,
+        applied: Result<Option<Published>, Refused>,
+    ) -> Result<(), End> {
+        let now = self.uplink.clock.now();
+        let publication = match applied {
+            Ok(Some(next)) => {
+                let theirs = next.state().epoch();
+                match (region.publish(next, now), region.load()) {
+                    (Publication::EarlierEpoch, Some(held)) => Err(Refused::EarlierEpoch {
+                        ours: held.state().epoch(),
+                        theirs,
+                    }),
+                    _ => Ok(()),
+                }
+            }
+            Ok(None) => Ok(()),
+            Err(why) => Err(why),
+        };
+        if let Err(why) = publication {
+            self.uplink
+                .metrics
+                .refused
+                .with_label_values(&[why.as_str()])
+                .inc();
+            let strikes = self.strikes.entry(region.id().clone()).or_default();
+            // Only a history that has changed under the origin is worth showing it our position again.
+            *strikes = match why {
+                Refused::BrokenChain => strikes.saturating_add(1),
+                _ => STRIKES,
+            };
+            let region = region.id().clone();
+            return Err(End::Refused { region, why });
+        }
+        self.strikes.remove(region.id());
+        region.contacted(now);
+        debug!(region = %region.id(), version = %told.version, "applied");
+        let ack = EdgeFrame::Ack {
+            region: region.id().clone(),
+            epoch: told.epoch,
+            version: told.version,
+            applied_at: now,
+        };
+        self.acks.insert(region.id().clone(), ack);
+        Ok(())
+    }
+
+    async fn say(&mut self, frame: &EdgeFrame) -> Result<(), End> {
+        let bytes = codec::encode_edge_frame(frame).map_err(violation)?;
+        match timeout(UPLINK_WRITE_DEADLINE, self.send.write_all(&bytes)).await {
+            Ok(Ok(())) => Ok(()),
+            // The reason stands in the connection.
+            Ok(Err(error)) => Err(match self.line.connection.close_reason() {
+                Some(reason) => reason.into(),
+                None => End::lost(error),
+            }),
+            Err(_) => Err(End::Silent),
+        }
+    }
+
+    /// The origin ended its side of the stream: the close that says why may be a packet behind.
+    async fn closed_without_word(&self) -> End {
+        match timeout(GOODBYE_DEADLINE, self.line.connection.closed()).await {
+            Ok(reason) => reason.into(),
+            Err(_) => violation("the end of the stream"),
+        }
+    }
+
+    async fn say_goodbye(&mut self) {
+        let bye = async {
+            self.say(&EdgeFrame::Bye).await?;
+            self.send.finish().map_err(End::lost)?;
+            self.send.stopped().await.map_err(End::lost)
+        };
+        match timeout(GOODBYE_DEADLINE, bye).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) | Err(_) => {
+                warn!(origin = %self.origin, "the origin did not hear the goodbye")
+            }
+        }
+    }
+}
+
+fn violation(what: impl ToString) -> End {
+    End::Violation(what.to_string())
+}
