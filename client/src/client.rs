@@ -126,7 +126,7 @@ impl Client {
     }
 
     /// Wakes whenever the client has gone forward. The value is where it is; what lies between two looks
-    /// may be skipped. When it wakes, readers already see that version or a later one.
+    /// may be skipped. When it wakes, readers see that version or a later one, and the observer has.
     #[must_use]
     pub fn changed(&self) -> watch::Receiver<Option<Cursor>> {
         self.shared.position.subscribe()
@@ -179,13 +179,13 @@ impl Shared {
         *self.position.borrow()
     }
 
-    /// Shows readers a state, then wakes them.
-    pub(crate) fn publish(&self, state: Arc<RegionState>) {
-        let cursor = Cursor {
-            epoch: state.epoch(),
-            version: state.version(),
-        };
+    /// Shows readers a state.
+    pub(crate) fn show(&self, state: Arc<RegionState>) {
         self.state.store(Some(state));
+    }
+
+    /// Wakes those who wait for what is shown.
+    pub(crate) fn wake(&self, cursor: Cursor) {
         self.position.send_replace(Some(cursor));
     }
 

@@ -122,7 +122,8 @@ pub struct Update {
     pub state: Arc<RegionState>,
 }
 
-/// Is shown each update once readers can see it, in order, none left out.
+/// Is shown each update once readers can see it, in order, none left out, and before those who wait for
+/// it wake.
 ///
 /// There is no queue behind it: it is called from the client's task, which reads on when it returns, so
 /// it must not block. A slow observer makes its own client slow, and the edge then merges what it sends:

@@ -1,7 +1,7 @@
 //! One connection: hello with what is held, welcome, then whatever the edge sends, until it ends.
 //!
-//! What readers see is published before the observer is called, and acked after: an ack says that it is
-//! applied. A connection never changes what is held in any other way than [`crate::replica`] says.
+//! What has come is shown to readers, then to the observer, then those who wait are woken, then it is
+//! acked: an ack says that it is applied. A connection never changes what is held in any other way than [`crate::replica`] says.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::message::{
-    AckStatus, Ahead, ClientAck, ClientHello, ClientMessage, DeltaMessage, ErrorMessage, Goaway,
-    Level, ServerMessage, SnapshotMessage, Welcome,
+    AckStatus, Ahead, ClientAck, ClientHello, ClientMessage, Cursor, DeltaMessage, ErrorMessage,
+    Goaway, Level, ServerMessage, SnapshotMessage, Welcome,
 };
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -213,17 +213,22 @@ impl<'a> Connection<'a> {
         self.behind_since = None;
         if let Taken::Forward { from, state } = taken {
             self.has_worked = true;
-            shared.publish(Arc::clone(&state));
+            let cursor = Cursor {
+                epoch: state.epoch(),
+                version: state.version(),
+            };
+            shared.show(Arc::clone(&state));
             if let Some(observer) = &config.observer {
                 observer.observe(&Update {
-                    epoch: state.epoch(),
+                    epoch: cursor.epoch,
                     from,
-                    version: state.version(),
+                    version: cursor.version,
                     committed_at,
                     received_at,
                     state,
                 });
             }
+            shared.wake(cursor);
         }
         let Some(held) = shared.cursor() else {
             return Ok(());

@@ -135,9 +135,13 @@ async fn an_observer_sees_every_update_after_readers_can() {
         let changed = changed.map(|delta| delta.entries.len());
         log.lock().unwrap().push((from, update.version.0, changed));
     }));
-    let _client = Client::connect(config).unwrap();
+    let client = Client::connect(config).unwrap();
+    let mut changed = client.changed();
     let mut peer = edge.welcome().await;
     peer.snapshot(EPOCH, 7, &["sale"]).await;
+    // Who is woken finds that it has been observed.
+    within("a wake", changed.changed()).await.unwrap();
+    assert_eq!(seen.lock().unwrap()[..], [(None, 7, None)]);
     peer.delta(EPOCH, 7, 8, &["cup"]).await;
     peer.delta(EPOCH, 6, 8, &["cup"]).await;
     peer.delta(EPOCH, 6, 10, &["fest", "quest"]).await;

@@ -106,7 +106,9 @@ impl<'a> Show<'a> {
         let opens = if opens { "open now" } else { "still to come" };
         let line = format!(
             "  {:<22} {:<18} {} ({opens})",
-            outline.event_id, outline.event_type, outline.display_name
+            outline.event_id.as_str(),
+            outline.event_type,
+            outline.display_name
         );
         self.stage.say(line).await;
         Ok((event, created.revision))

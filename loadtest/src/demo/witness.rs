@@ -131,7 +131,7 @@ impl<'a> Witness<'a> {
             |reach| {
                 let last = reach.milliseconds.as_ref().map(|took| took.last);
                 let last = last
-                    .map(|last| format!(" after {last:.1} ms"))
+                    .map(|last| format!(" + {last:.1} ms"))
                     .unwrap_or_default();
                 format!(
                     "{}/{} edges acked{last}",
@@ -147,8 +147,8 @@ impl<'a> Witness<'a> {
             .len()
             .saturating_sub(usize::try_from(found.lost).unwrap_or(0));
         format!(
-            "  {region:<12} {} {have}/{} game servers at version {version}, the last {:.1} ms after the commit \
-             ({:.1} ms after the answer); {acks}",
+            "  {:<13}{} {have}/{} game servers at version {version}: commit + {:.1} ms, answer + {:.1} ms; {acks}",
+            region.as_str(),
             drawn(have, servers.len()),
             servers.len(),
             found.commit_to_last.max(),
