@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 const TOKEN_PURPOSE: &[u8] = b"liveevents token signing v1";
 const TRUST_PURPOSE: &[u8] = b"liveevents trust signing v1";
 const SEAL_PURPOSE: &[u8] = b"liveevents position seal v1";
+const RESET_PURPOSE: &[u8] = b"liveevents quic reset v1";
 
 /// The shortest secret, in bytes: as many as each derived key has, so that guessing the secret is not
 /// the cheaper way.
@@ -27,6 +28,7 @@ pub struct Keys {
     pub(crate) token: SigningKey,
     pub(crate) trust: SigningKey,
     seal: [u8; 32],
+    reset: [u8; 32],
 }
 
 /// The secret has fewer than [`MIN_SECRET`] bytes.
@@ -49,6 +51,7 @@ impl Keys {
             token: SigningKey::from_bytes(&expand(&hkdf, TOKEN_PURPOSE)),
             trust: SigningKey::from_bytes(&expand(&hkdf, TRUST_PURPOSE)),
             seal: expand(&hkdf, SEAL_PURPOSE),
+            reset: expand(&hkdf, RESET_PURPOSE),
         })
     }
 
@@ -66,6 +69,12 @@ impl Keys {
     #[must_use]
     pub fn seal(&self) -> &[u8; 32] {
         &self.seal
+    }
+
+    /// The HMAC-SHA256 key of QUIC's stateless resets (RFC 9000, section 10.3).
+    #[must_use]
+    pub fn reset(&self) -> &[u8; 32] {
+        &self.reset
     }
 }
 
@@ -107,6 +116,7 @@ mod tests {
         assert_eq!(keys.seal(), again.seal());
         assert_ne!(keys.token.to_bytes(), keys.trust.to_bytes());
         assert_ne!(&keys.token.to_bytes(), keys.seal());
+        assert_ne!(keys.seal(), keys.reset());
         let other = Keys::derive(&format!("{SECRET}!").into()).unwrap();
         assert_ne!(keys.public(), other.public());
     }

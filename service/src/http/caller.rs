@@ -112,7 +112,20 @@ where
         Authority::from_ref(state)
             .verify(token)
             .map(Self)
-            .map_err(|error| ApiError::Unauthorized(error.reason()))
+            .map_err(refused)
+    }
+}
+
+/// A refusal of the token would send its bearer away to have it set right, and nothing is wrong with it before there
+/// are keys: an edge that was never reached by its origin is not ready, and says so.
+fn refused(error: TokenError) -> ApiError {
+    let message = error.reason();
+    match error {
+        TokenError::NoKeys => ApiError::Unavailable {
+            message: message.to_owned(),
+            cause: None,
+        },
+        _ => ApiError::Unauthorized(message),
     }
 }
 

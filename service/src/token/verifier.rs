@@ -55,6 +55,8 @@ pub enum TokenError {
     Malformed,
     /// `alg` is not EdDSA.
     WrongAlgorithm,
+    /// There is no bundle yet to judge by, which says nothing about the token.
+    NoKeys,
     /// Signed by a key that is not (or no longer) in the bundle.
     UnknownKey,
     /// Changed after it was signed, or not signed by that key.
@@ -76,6 +78,7 @@ impl TokenError {
         match self {
             Self::Malformed => "the token is malformed",
             Self::WrongAlgorithm => "the token is not signed with EdDSA",
+            Self::NoKeys => "there are no keys yet to judge the token by",
             Self::UnknownKey => "the token is signed by an unknown key",
             Self::BadSignature => "the token's signature is wrong",
             Self::WrongIssuer => "the token is of another issuer",
@@ -181,6 +184,9 @@ impl Verifier {
         if header.crit.is_some() {
             // RFC 7515: an extension that must be understood, and we understand none.
             return Err(TokenError::Malformed);
+        }
+        if trusted.serial.is_none() {
+            return Err(TokenError::NoKeys);
         }
         let kid = header.kid.ok_or(TokenError::UnknownKey)?;
         let key = trusted.keys.get(&kid).ok_or(TokenError::UnknownKey)?;
