@@ -12,7 +12,7 @@ use liveevents_protocol::limits::MAX_CLIENT_MESSAGE;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -75,6 +75,8 @@ impl Socket {
                     let message = format!("a message may have {MAX_CLIENT_MESSAGE} bytes");
                     Incoming::Bad(CloseReason::TooLarge, message)
                 }
+                // Gone without a word: its process was killed, or the network took it.
+                Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Incoming::Closed,
                 Error::Capacity(_) | Error::Protocol(_) | Error::Utf8(_) => {
                     Incoming::Bad(CloseReason::Malformed, error.to_string())
                 }
