@@ -21,10 +21,11 @@ use serde_json::{Value, json};
 const REGIONS: [&str; 4] = ["us-east", "eu-west", "ap-northeast", "sa-east"];
 const KILLS: usize = 6;
 
-/// Deploys at ever other percentages until the origin goes away. Gives what was answered.
-async fn deploy_until_killed(rest: Rest, mut random: Random) -> Vec<Value> {
+/// Deploys at percentages that never come twice, so that each deployment changes all its regions, until
+/// the origin goes away. Gives what was answered.
+async fn deploy_until_killed(rest: Rest, mut random: Random, round: usize) -> Vec<Value> {
     let mut answered = Vec::new();
-    loop {
+    for attempt in 0..1_000_u16 {
         let first = random.below(4) as usize;
         let regions: Vec<&str> = REGIONS
             .iter()
@@ -33,7 +34,7 @@ async fn deploy_until_killed(rest: Rest, mut random: Random) -> Vec<Value> {
             .take(3)
             .copied()
             .collect();
-        let percentage = 1 + random.below(100);
+        let percentage = (10.0 * f64::from(attempt) + round as f64 + 1.0) / 100.0;
         let body = json!({ "eventId": "sale", "regions": regions, "percentage": percentage });
         match rest.send(Method::POST, "/deployments", Some(body)).await {
             Ok((status, answer)) if status.is_success() => answered.push(answer),
@@ -41,9 +42,10 @@ async fn deploy_until_killed(rest: Rest, mut random: Random) -> Vec<Value> {
                 println!("refused while dying: {status} {answer}");
             }
             Ok((status, answer)) => panic!("{status} {answer}"),
-            Err(_) => return answered,
+            Err(_) => break,
         }
     }
+    answered
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,8 +60,12 @@ async fn killing_the_origin_loses_and_repeats_nothing() {
         cluster.edge("eu-west-1", "eu-west").await,
     ];
     let mut answered = Vec::new();
-    for _ in 0..KILLS {
-        let deploying = tokio::spawn(deploy_until_killed(rest.clone(), Random(random.next())));
+    for round in 0..KILLS {
+        let deploying = tokio::spawn(deploy_until_killed(
+            rest.clone(),
+            Random(random.next()),
+            round,
+        ));
         // The one wait that is for time to pass: the kill has to fall at a moment nobody chose.
         tokio::time::sleep(Duration::from_millis(20 + random.below(400))).await;
         cluster.kill_origin();

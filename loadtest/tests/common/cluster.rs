@@ -1,15 +1,14 @@
 //! An installation: a database, one origin, some edges.
 
 use std::net::{TcpListener, UdpSocket};
-use std::sync::Arc;
 
-use liveevents_client::{Client, ClientConfig};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::database::Database;
 use super::process::Process;
 use super::rest::Rest;
-use super::{eventually, unique, variable};
+use super::{Random, eventually, metric, unique, variable};
 
 const SECRET: &str = "a secret that only this test's installation knows";
 const PASSWORD: &str = "correct horse battery staple";
@@ -33,12 +32,23 @@ pub struct Edge {
     settings: Vec<(&'static str, String)>,
 }
 
+/// An address that stays free while a process restarts: below the ports that the kernel gives to connections.
+fn free(bound: impl Fn(&str) -> bool) -> String {
+    let mut random = Random(uuid::Uuid::new_v4().as_u64_pair().0);
+    let addresses =
+        std::iter::repeat_with(|| format!("127.0.0.1:{}", 20_000 + random.below(12_000)));
+    addresses
+        .take(1_000)
+        .find(|address| bound(address))
+        .unwrap()
+}
+
 fn free_tcp() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    free(|address| TcpListener::bind(address).is_ok())
 }
 
 fn free_udp() -> String {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    free(|address| UdpSocket::bind(address).is_ok())
 }
 
 impl Cluster {
@@ -69,7 +79,10 @@ impl Cluster {
             ("HTTP_LISTEN", self.http.clone()),
             ("QUIC_LISTEN", self.quic.clone()),
             ("DATABASE_URL", self.database.url.clone()),
-            ("DATA_DIR", self.dir.path().join("origin").display().to_string()),
+            (
+                "DATA_DIR",
+                self.dir.path().join("origin").display().to_string(),
+            ),
             ("JWT_SECRET", SECRET.to_owned()),
             ("ADMIN_PASSWORD", PASSWORD.to_owned()),
             ("LOG_FORMAT", "json".to_owned()),
@@ -96,7 +109,7 @@ impl Cluster {
         edge
     }
 
-    /// Starts an edge with some settings of the test's, ready or not.
+    /// Starts an edge with some settings of the test's, ready or not. An empty one is not set.
     pub async fn edge_not_awaited(
         &self,
         name: &str,
@@ -113,17 +126,30 @@ impl Cluster {
             ("HTTP_LISTEN", free_tcp()),
             ("REDIS_URL", variable("REDIS_URL")),
             ("CA_FILE", origin.join("tls/ca.pem").display().to_string()),
-            ("TRUST_KEY_FILE", origin.join("trust-key").display().to_string()),
-            ("ENROLMENT_TOKEN_FILE", origin.join("edge-token").display().to_string()),
+            (
+                "TRUST_KEY_FILE",
+                origin.join("trust-key").display().to_string(),
+            ),
+            (
+                "ENROLMENT_TOKEN_FILE",
+                origin.join("edge-token").display().to_string(),
+            ),
             ("LOG_FORMAT", "json".to_owned()),
         ];
         for (key, value) in more {
             settings.retain(|(other, _)| other != key);
             settings.push((key, value.clone()));
         }
+        settings.retain(|(_, value)| !value.is_empty());
         let mut process = Process::start("liveevents-edge", name, self.dir.path(), &settings);
         let http = format!("http://{}", process.address("http").await);
-        Edge { process, name: name.to_owned(), region: region.to_owned(), http, settings }
+        Edge {
+            process,
+            name: name.to_owned(),
+            region: region.to_owned(),
+            http,
+            settings,
+        }
     }
 
     /// The newest version of a region, by the database.
@@ -157,7 +183,11 @@ impl Edge {
     pub async fn synced(&self) {
         let http = reqwest::Client::new();
         eventually(&format!("{} was ready", self.name), || async {
-            let answer = http.get(format!("{}/health/ready", self.http)).send().await.ok()?;
+            let answer = http
+                .get(format!("{}/health/ready", self.http))
+                .send()
+                .await
+                .ok()?;
             answer.status().is_success().then_some(())
         })
         .await;
@@ -168,6 +198,22 @@ impl Edge {
         self.process.kill();
         self.process = Process::start("liveevents-edge", &self.name, dir, &self.settings);
         self.process.address("http").await;
+    }
+
+    /// How it says that it stands, ready or not.
+    pub async fn health(&self) -> Value {
+        let answer = reqwest::get(format!("{}/health", self.http)).await.unwrap();
+        answer.json().await.unwrap()
+    }
+
+    /// The value of one of its metrics, such as `uplink_ends_total{reason="lost"}`.
+    pub async fn metric(&self, name: &str) -> f64 {
+        metric(&self.http, name).await
+    }
+
+    /// Where it listens, as `host:port`.
+    pub fn listener(&self) -> &str {
+        self.http.strip_prefix("http://").unwrap()
     }
 
     /// The address of its WebSocket endpoint's server.

@@ -2,12 +2,20 @@
 //!
 //! `make test` builds the binaries and provides `DATABASE_URL`, `REDIS_URL` and `TEST_PG_BIN`.
 
-#![allow(dead_code, reason = "each test file uses its part of the harness")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file uses its part of the harness"
+)]
 
 pub mod cluster;
 pub mod database;
+pub mod game_server;
 pub mod process;
+pub mod proxy;
+pub mod redis;
 pub mod rest;
+pub mod server;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -26,26 +34,54 @@ where
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(start.elapsed() < LIMIT, "in {LIMIT:?} it did not happen that {what}");
+        assert!(
+            start.elapsed() < LIMIT,
+            "in {LIMIT:?} it did not happen that {what}"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
 /// A variable that the test command sets.
 pub fn variable(name: &str) -> String {
-    #[expect(clippy::disallowed_methods, reason = "tests have no other configuration")]
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests by `make test`"))
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests have no other configuration"
+    )]
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run the tests by `make test`"))
 }
 
 /// A name that no other test has.
 pub fn unique(prefix: &str) -> String {
-    format!("{prefix}-{}", &uuid::Uuid::new_v4().simple().to_string()[..12])
+    format!(
+        "{prefix}-{}",
+        &uuid::Uuid::new_v4().simple().to_string()[..12]
+    )
+}
+
+/// The value of a server's metric, named with its label if it has one; 0 if it was never moved.
+pub async fn metric(base: &str, name: &str) -> f64 {
+    let text = reqwest::get(format!("{base}/metrics"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let name = format!("liveevents_{name} ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&name));
+    value.map_or(0.0, |value| value.parse().unwrap())
 }
 
 /// A seed for a randomised test, printed so that a failure can be repeated by `TEST_SEED=…`.
 pub fn seed() -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "tests have no other configuration")]
-    let given = std::env::var("TEST_SEED").ok().map(|seed| seed.parse().unwrap());
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests have no other configuration"
+    )]
+    let given = std::env::var("TEST_SEED")
+        .ok()
+        .map(|seed| seed.parse().unwrap());
     let seed = given.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0);
     println!("TEST_SEED={seed}");
     seed

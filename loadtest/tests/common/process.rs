@@ -24,10 +24,21 @@ impl Process {
     /// Starts a binary with nothing in its environment but `settings` (`LIVEEVENTS_` is put before each).
     pub fn start(binary: &str, name: &str, dir: &Path, settings: &[(&str, String)]) -> Self {
         let program = binaries().join(binary);
-        assert!(program.exists(), "{} is not built: run the tests by `make test`", program.display());
-        let (log, ready) = (dir.join(format!("{name}.log")), dir.join(format!("{name}.json")));
+        assert!(
+            program.exists(),
+            "{} is not built: run the tests by `make test`",
+            program.display()
+        );
+        let (log, ready) = (
+            dir.join(format!("{name}.log")),
+            dir.join(format!("{name}.json")),
+        );
         let _ = std::fs::remove_file(&ready);
-        let file = File::options().create(true).append(true).open(&log).unwrap();
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let mut command = Command::new(program);
         command
             .env_clear()
@@ -39,7 +50,12 @@ impl Process {
             command.env(format!("LIVEEVENTS_{key}"), value);
         }
         let child = command.spawn().unwrap();
-        Self { name: name.to_owned(), child, log, ready }
+        Self {
+            name: name.to_owned(),
+            child,
+            log,
+            ready,
+        }
     }
 
     /// Waits until it says that it is ready, and gives the address of a listener.
@@ -52,7 +68,9 @@ impl Process {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("{name} ended with {status} before it was ready");
             }
-            let text = std::fs::read_to_string(&ready).ok().filter(|text| !text.is_empty());
+            let text = std::fs::read_to_string(&ready)
+                .ok()
+                .filter(|text| !text.is_empty());
             async move { text }
         })
         .await;
@@ -69,7 +87,13 @@ impl Process {
     /// Asks it to end (SIGTERM) and gives its exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         let child = &mut self.child;
         eventually("the process ended", || {
             let status = child.try_wait().unwrap();

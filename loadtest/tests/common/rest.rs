@@ -26,7 +26,11 @@ impl Rest {
         assert_eq!(answer.status(), StatusCode::OK);
         let answer: Value = answer.json().await.unwrap();
         let token = answer["token"].as_str().unwrap().to_owned();
-        Self { http, base: base.to_owned(), token }
+        Self {
+            http,
+            base: base.to_owned(),
+            token,
+        }
     }
 
     /// Sends a request. `Err` if the origin is away, or goes away meanwhile.
@@ -36,15 +40,20 @@ impl Rest {
         path: &str,
         body: Option<Value>,
     ) -> Result<(StatusCode, Value), reqwest::Error> {
-        let mut request =
-            self.http.request(method, format!("{}/api/v1{path}", self.base)).bearer_auth(&self.token);
+        let mut request = self
+            .http
+            .request(method, format!("{}/api/v1{path}", self.base))
+            .bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(&body);
         }
         let answer = request.send().await?;
         let status = answer.status();
         let text = answer.text().await?;
-        Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+        Ok((
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        ))
     }
 
     async fn expect(&self, method: Method, path: &str, body: Option<Value>) -> Value {
@@ -88,12 +97,17 @@ impl Rest {
 
     /// Approves the newest revision.
     pub async fn approve(&self, id: &str) {
-        self.post(&format!("/events/{id}/approve"), json!({ "notes": "tested" })).await;
+        self.post(
+            &format!("/events/{id}/approve"),
+            json!({ "notes": "tested" }),
+        )
+        .await;
     }
 
     /// Makes the next revision, and approves it.
     pub async fn revise(&self, id: &str, fields: Value) {
-        self.expect(Method::PUT, &format!("/events/{id}"), Some(fields)).await;
+        self.expect(Method::PUT, &format!("/events/{id}"), Some(fields))
+            .await;
         self.approve(id).await;
     }
 
@@ -105,19 +119,38 @@ impl Rest {
 
     /// A service token.
     pub async fn token(&self, role: &str, regions: &[&str]) -> String {
+        self.token_for(role, regions, "PT1H").await.1
+    }
+
+    /// The id of a service token, and the token.
+    pub async fn token_for(&self, role: &str, regions: &[&str], life: &str) -> (String, String) {
         let body = json!({
             "role": role,
             "subject": format!("{role}-under-test"),
             "regions": regions,
-            "expiresIn": "PT1H",
+            "expiresIn": life,
         });
-        self.post("/tokens", body).await["token"].as_str().unwrap().to_owned()
+        let made = self.post("/tokens", body).await;
+        let text = |field: &str| made[field].as_str().unwrap().to_owned();
+        (text("tokenId"), text("token"))
+    }
+
+    /// Withdraws a service token.
+    pub async fn revoke(&self, id: &str) {
+        self.expect(Method::DELETE, &format!("/tokens/{id}"), None)
+            .await;
     }
 
     /// What an edge serves; `None` if it does not answer.
     pub async fn served(&self, edge: &Edge) -> Option<Value> {
         let url = format!("{}/api/v1/regions/{}/events", edge.http, edge.region);
-        let answer = self.http.get(url).bearer_auth(&self.token).send().await.ok()?;
+        let answer = self
+            .http
+            .get(url)
+            .bearer_auth(&self.token)
+            .send()
+            .await
+            .ok()?;
         answer.status().is_success().then_some(())?;
         answer.json().await.ok()
     }
