@@ -24,6 +24,7 @@ demo: ## run the whole system and watch a rollout (DEMO_EXIT=1: end after the sh
 	@deploy/demo/run
 
 test: tools-nextest ## run all tests (NEXTEST_ARGS: what to add for nextest)
+	@SQLX_OFFLINE=true cargo build --workspace --bins --tests
 	@SQLX_OFFLINE=true deploy/services run --nginx -- cargo nextest run --workspace $(NEXTEST_ARGS)
 
 lint: tools-deny tools-sqlx ## check format, lints, dependencies, SQL against the migrations, shell scripts
