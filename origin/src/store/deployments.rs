@@ -137,7 +137,7 @@ pub async fn lock(
     id: DeploymentId,
 ) -> Result<Option<Deployment>, StoreError> {
     query!(
-        "SELECT deployment_id FROM deployments WHERE deployment_id = $1 FOR UPDATE",
+        "SELECT deployment_id FROM deployments WHERE deployment_id = $1 FOR NO KEY UPDATE",
         id.0
     )
     .fetch_optional(&mut *conn)

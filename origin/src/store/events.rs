@@ -117,9 +117,10 @@ pub async fn find(conn: &mut PgConnection, id: &EventId) -> Result<Option<Event>
 /// # Errors
 /// If the database fails.
 pub async fn lock(conn: &mut PgConnection, id: &EventId) -> Result<Option<Event>, StoreError> {
-    // Apart from reading: a join that waits for the lock would look for the old revision in the new row.
+    // NO KEY: whoever only refers to the event (a stop's change does) need not wait. Apart from reading,
+    // since a join that waits for the lock would look for the old revision in the new row.
     query!(
-        "SELECT event_id FROM live_events WHERE event_id = $1 FOR UPDATE",
+        "SELECT event_id FROM live_events WHERE event_id = $1 FOR NO KEY UPDATE",
         id.as_str()
     )
     .fetch_optional(&mut *conn)

@@ -1,0 +1,15 @@
+//! The REST contract: who may do what, what is refused and how, and what is true afterwards.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+mod api {
+    mod deployments;
+    mod events;
+    mod guarded;
+    mod identity;
+    mod lists;
+    mod operations;
+    mod stops;
+}

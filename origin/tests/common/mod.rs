@@ -1,0 +1,262 @@
+//! The REST API in process, on a database of its own, with a clock that tests set.
+
+#![allow(dead_code, reason = "each test file uses its part of the harness")]
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use jiff::{SignedDuration, Timestamp};
+use liveevents_origin::api::{self, Api};
+use liveevents_origin::epoch::Cause;
+use liveevents_origin::issuer::Issuer;
+use liveevents_origin::metrics::{ApiMetrics, TrustMetrics};
+use liveevents_origin::password::Passwords;
+use liveevents_origin::push::follower;
+use liveevents_origin::trust::Keeper;
+use liveevents_protocol::id::{Installation, RegionId};
+use liveevents_service::clock::ManualClock;
+use liveevents_service::http::{Authority, layers};
+use liveevents_service::keys::Keys;
+use liveevents_service::metrics::{HttpMetrics, Metrics};
+use liveevents_service::token::Role;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tower::ServiceExt as _;
+
+pub(crate) const SECRET: &str = "a secret of at least thirty-two bytes";
+pub(crate) const INSTALLATION: &str = "title-test";
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// When tests begin.
+pub(crate) const NOW: &str = "2026-06-01T12:00:00Z";
+
+/// An origin's REST API.
+pub(crate) struct Origin {
+    pub(crate) pool: PgPool,
+    pub(crate) clock: ManualClock,
+    pub(crate) trust: Keeper,
+    issuer: Issuer,
+    router: Router,
+}
+
+/// An answer, its body read as JSON; `Null` for an empty one.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+    pub(crate) text: String,
+}
+
+/// Somebody with a token.
+pub(crate) struct Caller<'a> {
+    origin: &'a Origin,
+    token: String,
+}
+
+impl Origin {
+    /// Deploys only what is approved, as production does.
+    pub(crate) async fn start(pool: PgPool) -> Self {
+        Self::start_with(pool, true).await
+    }
+
+    pub(crate) async fn start_with(pool: PgPool, require_approval: bool) -> Self {
+        let clock = ManualClock::new(NOW.parse().unwrap());
+        let keys = Keys::derive(&SECRET.into()).unwrap();
+        let installation: Installation = INSTALLATION.parse().unwrap();
+        let metrics = Metrics::new().unwrap();
+        follower::mint(&pool, None, &Cause::First, &clock.clock())
+            .await
+            .unwrap();
+        let trust = Keeper::start(
+            pool.clone(),
+            keys.clone(),
+            installation.clone(),
+            clock.clock(),
+            TrustMetrics::new(&metrics).unwrap(),
+        )
+        .await
+        .unwrap();
+        let issuer = Issuer::new(&keys, installation).unwrap();
+        let api = Api {
+            pool: pool.clone(),
+            clock: clock.clock(),
+            authority: Authority::new(trust.verifier(), clock.clock()),
+            issuer: issuer.clone(),
+            passwords: Passwords::new().unwrap(),
+            trust: trust.clone(),
+            require_approval,
+            metrics: ApiMetrics::new(&metrics, &pool).unwrap(),
+        };
+        let http = HttpMetrics::new(&metrics).unwrap();
+        let router = layers(
+            api::router(api).merge(metrics.routes()),
+            clock.clock(),
+            http,
+        );
+        Self {
+            pool,
+            clock,
+            trust,
+            issuer,
+            router,
+        }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: serde_json::from_str(&text).unwrap_or(Value::Null),
+            text,
+        }
+    }
+
+    /// Somebody with a good token of this role, for these regions.
+    pub(crate) fn caller(&self, role: Role, regions: &[&str]) -> Caller<'_> {
+        let regions = regions
+            .iter()
+            .map(|region| region.parse::<RegionId>().unwrap())
+            .collect();
+        let life = SignedDuration::from_hours(24 * 365);
+        let now = self.clock.clock().now();
+        let claims = self.issuer.claims(role.as_str(), role, regions, life, now);
+        self.bearing(self.issuer.sign(&claims).unwrap())
+    }
+
+    pub(crate) fn admin(&self) -> Caller<'_> {
+        self.caller(Role::Admin, &[])
+    }
+
+    /// Somebody with whatever token.
+    pub(crate) fn bearing(&self, token: impl Into<String>) -> Caller<'_> {
+        Caller {
+            origin: self,
+            token: token.into(),
+        }
+    }
+
+    /// A POST without a token.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        let request = Request::post(path)
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        self.send(request).await
+    }
+
+    /// Logs in, and must succeed.
+    pub(crate) async fn log_in(&self, username: &str, password: &str) -> Caller<'_> {
+        let login = json!({ "username": username, "password": password });
+        let answer = self
+            .post("/api/v1/authentication/login", login)
+            .await
+            .must(200);
+        self.bearing(answer["token"].as_str().unwrap())
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.clock().now()
+    }
+}
+
+impl Caller<'_> {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, &[], Bytes::new()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, &[], body.to_string()).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PUT, path, &[], body.to_string()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, &[], Bytes::new()).await
+    }
+
+    /// `path` is below `/api/v1`.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.origin.send(request.body(body.into()).unwrap()).await
+    }
+
+    /// Creates an event that starts in a month, with some fields of the test's, and approves it.
+    pub(crate) async fn approved_event(&self, id: &str, more: Value) {
+        self.post("/events", event(id, more)).await.must(201);
+        self.post(&format!("/events/{id}/approve"), json!({}))
+            .await
+            .must(200);
+    }
+
+    /// Deploys the newest approved revision, and gives the answer.
+    pub(crate) async fn deploy(&self, event: &str, regions: &[&str], percentage: f64) -> Value {
+        let body = json!({ "eventId": event, "regions": regions, "percentage": percentage });
+        self.post("/deployments", body).await.must(201)
+    }
+}
+
+impl Answer {
+    /// The body, if the status is this.
+    #[track_caller]
+    pub(crate) fn must(self, status: u16) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self.body
+    }
+
+    /// The status and the envelope's code must be these; gives the fields at fault.
+    #[track_caller]
+    pub(crate) fn refused(self, status: u16, code: &str) -> Vec<String> {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        let error = &self.body["error"];
+        assert_eq!(error["code"], code, "{}", self.text);
+        assert_eq!(
+            error["traceId"].as_str().map(str::len),
+            Some(32),
+            "{}",
+            self.text
+        );
+        assert!(error["timestamp"].is_string(), "{}", self.text);
+        let details = error["details"].as_array().unwrap().iter();
+        details
+            .map(|detail| detail["field"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// What the envelope says.
+    pub(crate) fn message(&self) -> &str {
+        self.body["error"]["message"].as_str().unwrap_or_default()
+    }
+}
+
+/// The body of an event that starts in a month.
+pub(crate) fn event(id: &str, more: Value) -> Value {
+    let mut event = json!({
+        "eventId": id,
+        "displayName": "Summer Fest",
+        "type": "SeasonalPromotion",
+        "startTime": "2026-07-01T10:00:00Z",
+        "endTime": "2026-07-15T10:00:00Z",
+    });
+    for (name, value) in more.as_object().unwrap() {
+        event[name] = value.clone();
+    }
+    event
+}
