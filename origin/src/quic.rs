@@ -1,13 +1,24 @@
 //! The QUIC endpoint that edges connect to: TLS 1.3 only, one stream, and both sides notice within 15
 //! seconds that the other is gone.
+//!
+//! An edge whose origin was killed and started again notices at its next heartbeat: the key of stateless
+//! resets (RFC 9000, section 10.3) is derived from the secret, so the new process can tell the edge,
+//! believably, that its connection is no more.
 
 use std::net::UdpSocket;
 use std::sync::Arc;
+use std::time::Duration;
 
+use hmac::{Hmac, Mac as _};
 use liveevents_protocol::frame::ALPN_V1;
 use liveevents_protocol::limits::{HEARTBEAT, LIVE_WITHIN};
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime, TransportConfig, VarInt};
+use quinn::crypto::{CryptoError, HmacKey};
+use quinn::{
+    ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, ServerConfig, TokioRuntime,
+    TransportConfig, VarInt,
+};
+use sha2::Sha256;
 
 use crate::tls::Identity;
 
@@ -29,7 +40,11 @@ pub enum QuicError {
 ///
 /// # Errors
 /// If certificate or socket cannot be used.
-pub fn endpoint(identity: Identity, socket: UdpSocket) -> Result<Endpoint, QuicError> {
+pub fn endpoint(
+    identity: Identity,
+    reset_key: &[u8; 32],
+    socket: UdpSocket,
+) -> Result<Endpoint, QuicError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
@@ -46,9 +61,59 @@ pub fn endpoint(identity: Identity, socket: UdpSocket) -> Result<Endpoint, QuicE
     server.transport_config(Arc::new(transport));
     let runtime = Arc::new(TokioRuntime);
     Ok(Endpoint::new(
-        EndpointConfig::default(),
+        endpoint_config(*reset_key),
         Some(server),
         socket,
         runtime,
     )?)
+}
+
+fn endpoint_config(reset_key: [u8; 32]) -> EndpointConfig {
+    let mut config = EndpointConfig::new(Arc::new(ResetKey(reset_key)));
+    // quinn's own ids are marked by a key of this process, which the next would take for noise.
+    config.cid_generator(|| Box::new(RandomIds));
+    config
+}
+
+struct RandomIds;
+
+impl ConnectionIdGenerator for RandomIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        ConnectionId::new(&rand::random::<[u8; 8]>())
+    }
+
+    fn cid_len(&self) -> usize {
+        8
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
+}
+
+struct ResetKey([u8; 32]);
+
+impl ResetKey {
+    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+    fn mac(&self, data: &[u8]) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("a key of 32 bytes");
+        mac.update(data);
+        mac
+    }
+}
+
+impl HmacKey for ResetKey {
+    fn sign(&self, data: &[u8], signature_out: &mut [u8]) {
+        signature_out.copy_from_slice(&self.mac(data).finalize().into_bytes());
+    }
+
+    fn signature_len(&self) -> usize {
+        32
+    }
+
+    fn verify(&self, data: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
+        self.mac(data)
+            .verify_slice(signature)
+            .map_err(|_| CryptoError)
+    }
 }

@@ -163,7 +163,7 @@ pub async fn run(
     }
     let quic_address = listeners.quic.local_addr()?;
     let http_address = listeners.http.local_addr()?;
-    let quic = quic::endpoint(identity, listeners.quic)?;
+    let quic = quic::endpoint(identity, config.keys.reset(), listeners.quic)?;
     if config.environment == Environment::Development {
         development::prepare(&config.data_dir, &config.keys, &issuer, &pool, &clock).await?;
     }

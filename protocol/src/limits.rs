@@ -48,10 +48,11 @@ pub const COMPRESS_FROM: usize = 1024;
 /// A message from a game server: a hello with 100 filters is under 8 KiB.
 pub const MAX_CLIENT_MESSAGE: usize = 64 * 1024;
 
-/// How often origin and edge say that they are there.
-pub const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How often origin and edge say that they are there: an origin that was restarted is noticed at the
+/// first, since it knows nothing of the connection and says so.
+pub const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// An edge heard from within this time is *live*: three heartbeats.
+/// An edge heard from within this time is *live*: seven heartbeats.
 pub const LIVE_WITHIN: Duration = Duration::from_secs(15);
 
 /// How long a peer may take to say hello.

@@ -106,7 +106,7 @@ impl Origin {
         .unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
-        let endpoint = quic::endpoint(identity, socket).unwrap();
+        let endpoint = quic::endpoint(identity, keys.reset(), socket).unwrap();
         let signed = Arc::new(keys.sign_trust(&bundle).unwrap());
         let (trust_keeper, trust) = watch::channel(signed);
         let boxed = Arc::new(AckBox::default());
