@@ -47,8 +47,7 @@ sqlx-prepare: tools-sqlx ## write .sqlx anew after a change of SQL or migrations
 	$(PREPARE)
 
 clean-local: ## stop services started by hand and remove .local
-	@deploy/services stop
-	rm -rf .local
+	@deploy/services clean
 
 tools-nextest:
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --locked cargo-nextest --version $(NEXTEST_VERSION)
