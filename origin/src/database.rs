@@ -6,15 +6,15 @@
 use std::time::Duration;
 
 use liveevents_protocol::backoff::Backoff;
+use sqlx::PgPool;
 use sqlx::migrate::{Migrate as _, MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions as _, PgConnection, PgPool};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::config;
 use crate::limits::{ACQUIRE_DEADLINE, DATABASE_DEADLINE, MIGRATION_DEADLINE, START_DEADLINE};
-use crate::store::StoreError;
+use crate::store::is_away;
 
 /// The schema.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
@@ -40,12 +40,12 @@ pub enum OpenError {
 /// # Errors
 /// If that does not come about within the deadlines.
 pub async fn open(config: &config::Database) -> Result<PgPool, OpenError> {
-    let owner = config.owner_url.as_ref().unwrap_or(&config.url);
-    let mut conn = connect(owner).await?;
-    timeout(MIGRATION_DEADLINE, migrate(&mut conn))
+    let url = config.owner_url.as_ref().unwrap_or(&config.url);
+    let owner = wait_for(url).await?;
+    timeout(MIGRATION_DEADLINE, migrate(&owner))
         .await
         .map_err(|_| OpenError::TimedOut)??;
-    drop(conn);
+    owner.close().await;
     let pool = PgPoolOptions::new()
         .max_connections(config.connections)
         .acquire_timeout(ACQUIRE_DEADLINE)
@@ -65,41 +65,42 @@ fn service(url: &PgConnectOptions) -> PgConnectOptions {
     ])
 }
 
-async fn connect(url: &PgConnectOptions) -> Result<PgConnection, OpenError> {
+/// A pool of one connection, once the database answers.
+async fn wait_for(url: &PgConnectOptions) -> Result<PgPool, OpenError> {
     let give_up = Instant::now() + START_DEADLINE;
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(2));
     loop {
-        let error = match timeout(DATABASE_DEADLINE, url.connect()).await {
-            Ok(Ok(conn)) => return Ok(conn),
-            Ok(Err(error)) => error,
-            Err(_) => return Err(OpenError::TimedOut),
+        let one = PgPoolOptions::new().max_connections(1);
+        let error = match timeout(DATABASE_DEADLINE, one.connect_with(url.clone())).await {
+            Ok(Ok(pool)) => return Ok(pool),
+            Ok(Err(error)) if is_away(&error) => OpenError::Unreachable(error),
+            Ok(Err(error)) => return Err(OpenError::Unreachable(error)),
+            Err(_) => OpenError::TimedOut,
         };
-        let error = StoreError::from(error);
-        if !error.is_away() || Instant::now() >= give_up {
-            return match error {
-                StoreError::Database(error) => Err(OpenError::Unreachable(error)),
-                StoreError::Unreadable { .. } => Err(OpenError::TimedOut),
-            };
+        if Instant::now() >= give_up {
+            return Err(error);
         }
         warn!("waiting for the database");
         sleep(backoff.fail(rand::random())).await;
     }
 }
 
-async fn migrate(conn: &mut PgConnection) -> Result<(), MigrateError> {
+async fn migrate(owner: &PgPool) -> Result<(), MigrateError> {
     let table = &*MIGRATIONS.table_name;
+    let mut conn = owner.acquire().await.map_err(MigrateError::Execute)?;
     // Fails where the table is missing, and then everything is due.
     let applied = conn
         .list_applied_migrations(table)
         .await
         .unwrap_or_default();
+    drop(conn);
     let due = |version| !applied.iter().any(|applied| applied.version == version);
     let due = MIGRATIONS
         .iter()
         .filter(|migration| due(migration.version))
         .count();
     if due > 0 {
-        MIGRATIONS.run(conn).await?;
+        MIGRATIONS.run(owner).await?;
         info!(migrations = due, "database migrated");
     }
     Ok(())

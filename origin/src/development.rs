@@ -10,6 +10,7 @@ use std::path::Path;
 
 use liveevents_protocol::id::RegionId;
 use liveevents_service::clock::Clock;
+use liveevents_service::http::Authority;
 use liveevents_service::keys::Keys;
 use liveevents_service::token::{Role, SignError};
 use sqlx::PgPool;
@@ -33,15 +34,15 @@ pub enum DevelopmentError {
     Write(#[from] io::Error),
 }
 
-/// Writes both files. The token is a new one each time; earlier ones stay good until they expire or an
-/// admin revokes them.
+/// Writes both files. A token that is there and still good for every region is kept: edges may be running
+/// with it.
 ///
 /// # Errors
 /// If it could not be done.
 pub async fn prepare(
     folder: &Path,
     keys: &Keys,
-    issuer: &Issuer,
+    (issuer, authority): (&Issuer, &Authority),
     pool: &PgPool,
     clock: &Clock,
 ) -> Result<(), DevelopmentError> {
@@ -51,24 +52,26 @@ pub async fn prepare(
         .into_iter()
         .map(|r| r.id)
         .collect();
-    let claims = issuer.claims(
-        "development",
-        Role::Edge,
-        regions,
-        DEVELOPMENT_TOKEN,
-        clock.now(),
-    );
-    let purpose = tokens::Purpose::Service {
-        idempotency_key: None,
-    };
-    tokens::insert(&mut tx, &claims, purpose, "liveevents-origin").await?;
-    let token = issuer.sign(&claims)?;
     fs::create_dir_all(folder)?;
     private_file::write(
         &folder.join("trust-key"),
         &format!("{}\n", keys.trust_key()),
     )?;
-    private_file::write(&folder.join("edge-token"), &format!("{token}\n"))?;
+    let file = folder.join("edge-token");
+    let there = fs::read_to_string(&file).unwrap_or_default();
+    if let Ok(claims) = authority.verify(there.trim())
+        && claims.role == Role::Edge
+        && regions.iter().all(|region| claims.covers(region))
+    {
+        return Ok(());
+    }
+    let now = clock.now();
+    let claims = issuer.claims("development", Role::Edge, regions, DEVELOPMENT_TOKEN, now);
+    let purpose = tokens::Purpose::Service {
+        idempotency_key: None,
+    };
+    tokens::insert(&mut tx, &claims, purpose, "liveevents-origin").await?;
+    private_file::write(&file, &format!("{}\n", issuer.sign(&claims)?))?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(())
 }

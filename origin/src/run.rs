@@ -165,7 +165,8 @@ pub async fn run(
     let http_address = listeners.http.local_addr()?;
     let quic = quic::endpoint(identity, config.keys.reset(), listeners.quic)?;
     if config.environment == Environment::Development {
-        development::prepare(&config.data_dir, &config.keys, &issuer, &pool, &clock).await?;
+        let identity = (&issuer, &authority);
+        development::prepare(&config.data_dir, &config.keys, identity, &pool, &clock).await?;
     }
     let api = Api {
         pool: pool.clone(),

@@ -57,20 +57,8 @@ impl StoreError {
     #[must_use]
     pub fn is_away(&self) -> bool {
         match self {
-            Self::Database(
-                sqlx::Error::PoolTimedOut
-                | sqlx::Error::PoolClosed
-                | sqlx::Error::Io(_)
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::WorkerCrashed,
-            ) => true,
-            // Class 08: connection lost; 57P: shut down, crashed, starting up; 53: out of resources.
-            Self::Database(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
-                ["08", "57P", "53"]
-                    .iter()
-                    .any(|class| code.starts_with(class))
-            }),
-            Self::Database(_) | Self::Unreadable { .. } => false,
+            Self::Database(error) => is_away(error),
+            Self::Unreadable { .. } => false,
         }
     }
 
@@ -82,6 +70,24 @@ impl StoreError {
             what,
             cause: cause.into(),
         }
+    }
+}
+
+/// See [`StoreError::is_away`].
+#[must_use]
+pub fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::WorkerCrashed => true,
+        // Class 08: connection lost; 57P: shut down, crashed, starting up; 53: out of resources.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            let classes = ["08", "57P", "53"];
+            classes.iter().any(|class| code.starts_with(class))
+        }),
+        _ => false,
     }
 }
 

@@ -10,6 +10,7 @@ mod api {
     mod guarded;
     mod identity;
     mod lists;
+    mod metrics;
     mod operations;
     mod stops;
 }

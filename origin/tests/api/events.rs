@@ -294,3 +294,43 @@ async fn approval_belongs_to_a_revision(pool: PgPool) {
         .await
         .refused(404, "NOT_FOUND");
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_is_over_is_neither_edited_nor_judged_nor_deployed(pool: PgPool) {
+    let origin = Origin::start(pool.clone()).await;
+    let admin = origin.admin();
+    admin.approved_event("fest", json!({})).await;
+    let deployed = admin.deploy("fest", &["us-east"], 100.0).await;
+    let rollback = format!(
+        "/deployments/{}/rollback",
+        deployed["deploymentId"].as_str().unwrap()
+    );
+    for state in ["Completed", "Cancelled"] {
+        sqlx::query("UPDATE live_events SET state = $1")
+            .bind(state)
+            .execute(&pool)
+            .await
+            .unwrap();
+        let deployment = json!({ "eventId": "fest", "regions": ["us-west"] });
+        admin
+            .put("/events/fest", json!({ "priority": 1 }))
+            .await
+            .refused(409, "CONFLICT");
+        admin
+            .post("/events/fest/approve", json!({}))
+            .await
+            .refused(409, "CONFLICT");
+        admin
+            .post("/events/fest/reject", json!({}))
+            .await
+            .refused(409, "CONFLICT");
+        admin
+            .post("/deployments", deployment)
+            .await
+            .refused(409, "CONFLICT");
+        admin
+            .post(&rollback, json!({}))
+            .await
+            .refused(409, "CONFLICT");
+    }
+}

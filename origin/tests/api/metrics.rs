@@ -1,0 +1,63 @@
+//! Every metric of the control plane moves.
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::json;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::common::{Origin, PASSWORD};
+
+#[sqlx::test(migrations = "../migrations")]
+async fn every_metric_moves(pool: PgPool) {
+    let origin = Origin::start(pool.clone()).await;
+    let admin = origin.admin();
+    let person = json!({ "username": "ada", "password": PASSWORD, "role": "Admin" });
+    admin.post("/users", person).await.must(201);
+    origin.log_in("ada", PASSWORD).await;
+    let wrong = json!({ "username": "ada", "password": "wrong horse battery" });
+    origin
+        .post("/api/v1/authentication/login", wrong)
+        .await
+        .refused(401, "UNAUTHORIZED");
+    admin.post("/stop", json!({ "all": true })).await.must(200);
+    let new = json!({ "role": "Developer", "subject": "x", "expiresIn": "PT1H" });
+    let token = admin.post("/tokens", new).await.must(201);
+    admin
+        .delete(&format!("/tokens/{}", token["tokenId"].as_str().unwrap()))
+        .await
+        .must(204);
+    let scrape = || origin.send(Request::get("/metrics").body(Body::empty()).unwrap());
+    let connected = scrape().await.text;
+
+    // The keeper notices that the database has gone.
+    pool.close().await;
+    let stop = CancellationToken::new();
+    let failures = async {
+        while scrape()
+            .await
+            .text
+            .contains("liveevents_trust_failures_total 0\n")
+        {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+    };
+    let kept = origin.trust.clone().run(stop.clone());
+    let limit = std::time::Duration::from_secs(30);
+    tokio::time::timeout(limit, async { tokio::join!(kept, failures) })
+        .await
+        .unwrap();
+
+    let text = connected + &scrape().await.text;
+    let names: std::collections::BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .filter_map(|rest| rest.split(' ').next())
+        .collect();
+    assert!(names.len() > 5, "{text}");
+    for name in names {
+        let moved = |line: &str| line.starts_with(name) && !line.ends_with(" 0");
+        assert!(text.lines().any(moved), "{name} has not moved");
+    }
+}
