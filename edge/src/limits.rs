@@ -22,8 +22,12 @@ pub(crate) const INLINE_ENTRIES: usize = 64;
 
 // Uplink.
 
-/// Name look-up, handshake and the origin's welcome, each.
-pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// Name look-up and handshake, each. QUIC sends its first packet three times within it (after 1 and 3 s): one origin
+/// that is gone must not keep this edge long from the next.
+pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// For the origin to answer a hello. It asks its database, and gives that 10 s.
+pub(crate) const WELCOME_DEADLINE: Duration = Duration::from_secs(15);
 
 /// What QUIC itself may go without hearing from the origin. Three lost heartbeats: the origin has given this
 /// edge up by then.

@@ -16,6 +16,7 @@ use liveevents_protocol::id::RegionId;
 use liveevents_protocol::limits::{HEARTBEAT, LIVE_WITHIN, MAX_BODY};
 use liveevents_protocol::position::Position;
 use liveevents_protocol::trust::SignedTrust;
+use liveevents_protocol::version::{Epoch, Version};
 use liveevents_service::trust::{TrustError, verify_trust};
 use quinn::{ConnectionError, ReadError, RecvStream, SendStream};
 use secrecy::ExposeSecret;
@@ -25,7 +26,7 @@ use tracing::{debug, info, warn};
 
 use super::dial::{DialError, Line};
 use super::{OriginAddress, Status, Strikes, Uplink};
-use crate::limits::{CONNECT_DEADLINE, GOODBYE_DEADLINE, UPLINK_WRITE_DEADLINE};
+use crate::limits::{CONNECT_DEADLINE, GOODBYE_DEADLINE, UPLINK_WRITE_DEADLINE, WELCOME_DEADLINE};
 use crate::replica::{Assembly, Publication, Published, Refused, Region, apply_rows};
 
 /// Refusals in a row after which a snapshot is asked for.
@@ -130,7 +131,8 @@ pub(super) struct Session<'a> {
     /// Whether the origin has said welcome.
     welcomed: bool,
     snapshots: BTreeMap<RegionId, Assembly>,
-    acks: BTreeMap<RegionId, EdgeFrame>,
+    /// Due, the newest of each region.
+    acks: BTreeMap<RegionId, (Epoch, Version)>,
 }
 
 impl<'a> Session<'a> {
@@ -189,7 +191,7 @@ impl<'a> Session<'a> {
                 + if self.welcomed {
                     LIVE_WITHIN
                 } else {
-                    CONNECT_DEADLINE
+                    WELCOME_DEADLINE
                 };
             let mut beats = false;
             tokio::select! {
@@ -210,7 +212,14 @@ impl<'a> Session<'a> {
             while let Some(frame) = self.frames.next_frame().map_err(violation)? {
                 self.take(&frame)?;
             }
-            while let Some((_, ack)) = self.acks.pop_first() {
+            while let Some((region, (epoch, version))) = self.acks.pop_first() {
+                let applied_at = self.uplink.clock.now();
+                let ack = EdgeFrame::Ack {
+                    region,
+                    epoch,
+                    version,
+                    applied_at,
+                };
                 self.say(&ack).await?;
                 self.uplink.metrics.acks.inc();
             }
@@ -377,13 +386,11 @@ impl<'a> Session<'a> {
         self.strikes.remove(region.id());
         region.contacted(now);
         debug!(region = %region.id(), version = %told.version, "applied");
-        let ack = EdgeFrame::Ack {
-            region: region.id().clone(),
-            epoch: told.epoch,
-            version: told.version,
-            applied_at: now,
-        };
-        self.acks.insert(region.id().clone(), ack);
+        let due = self
+            .acks
+            .entry(region.id().clone())
+            .or_insert((told.epoch, told.version));
+        *due = (*due).max((told.epoch, told.version));
         Ok(())
     }
 

@@ -24,7 +24,7 @@ use liveevents_protocol::version::{BasisPoints, Epoch, Revision, Version};
 use uuid::Uuid;
 
 /// A region's history from its beginning.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct History {
     pub region: RegionId,
     pub epoch: Epoch,
@@ -32,6 +32,29 @@ pub struct History {
     /// After each version, from 0.
     digests: Vec<Digest>,
     states: Vec<RegionState>,
+}
+
+impl std::fmt::Debug for History {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} up to {} of {}: ",
+            self.region,
+            self.head(),
+            self.epoch
+        )?;
+        let entries = self
+            .rows
+            .iter()
+            .map(|row| codec::decode_entries(FORMAT_V1, &row.entries));
+        f.debug_list()
+            .entries(
+                entries
+                    .flatten()
+                    .map(|row| row.iter().map(Entry::key).collect::<Vec<_>>()),
+            )
+            .finish()
+    }
 }
 
 /// An epoch that orders by its number.
@@ -121,7 +144,7 @@ impl History {
     pub fn commit(&mut self, entries: Vec<Entry>, at: Timestamp) -> Version {
         let version = self.head().next();
         let bytes = codec::encode_entries(&entries).unwrap();
-        let change = ChangeId(Uuid::now_v7());
+        let change = ChangeId(Uuid::from_u128(u128::from(version.0)));
         let digest = self
             .digest(self.head())
             .chain(version, change, FORMAT_V1, &bytes);

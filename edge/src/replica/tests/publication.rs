@@ -50,6 +50,18 @@ fn nothing_goes_back_within_what_the_origin_has_confirmed() {
 }
 
 #[test]
+fn a_correction_of_the_cache_stops_at_what_was_confirmed_before() {
+    let history = sample();
+    for (correction, expected) in [(1, Held), (2, InForce), (3, InForce), (4, InForce)] {
+        let region = region();
+        region.publish(told(&history, 2), NOW);
+        region.publish(cached(&history, 4), NOW);
+        let published = region.publish(told(&history, correction), NOW);
+        assert_eq!(published, expected, "to {correction}");
+    }
+}
+
+#[test]
 fn an_equal_version_of_another_history_is_replaced_by_the_origins() {
     let ours = sample();
     let mut theirs = History::new("us-east", epoch(5));
