@@ -2,6 +2,8 @@
 //! is; game servers connect, scheduled starts and ends happen by the edge's own clock. With nothing in Redis either, it
 //! says that it has nothing, and serves once the origin is there.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 mod common;
 
 use common::cluster::{Cluster, Edge};

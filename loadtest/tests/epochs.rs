@@ -56,7 +56,7 @@ impl Scene {
     /// Changes the exposure until the log has come to a version.
     async fn go_on_to(&self, version: u64, exposure: u32) {
         while self.cluster.head(REGION) < version {
-            let percentage = exposure + u32::from(self.cluster.head(REGION) % 2 == 0);
+            let percentage = exposure + u32::from(self.cluster.head(REGION).is_multiple_of(2));
             self.rest.deploy("sale", &[REGION], percentage).await;
         }
         assert_eq!(self.cluster.head(REGION), version);

@@ -5,6 +5,8 @@
 //! Each game server has a link of its own, which the test leads from one edge to the other. The second edge hears the
 //! origin through a link that is held for a while, so that it falls behind.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
+
 mod common;
 
 use std::time::Duration;

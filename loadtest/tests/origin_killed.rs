@@ -61,15 +61,14 @@ async fn killing_the_origin_loses_and_repeats_nothing() {
     ];
     let mut answered = Vec::new();
     for round in 0..KILLS {
-        let deploying = tokio::spawn(deploy_until_killed(
-            rest.clone(),
-            Random(random.next()),
-            round,
-        ));
+        let deploying = deploy_until_killed(rest.clone(), Random(random.next()), round);
         // The one wait that is for time to pass: the kill has to fall at a moment nobody chose.
-        tokio::time::sleep(Duration::from_millis(20 + random.below(400))).await;
-        cluster.kill_origin();
-        answered.extend(deploying.await.unwrap());
+        let killing = async {
+            tokio::time::sleep(Duration::from_millis(20 + random.below(400))).await;
+            cluster.kill_origin();
+        };
+        let (deployed, ()) = tokio::join!(deploying, killing);
+        answered.extend(deployed);
         cluster.start_origin().await;
         rest = cluster.rest().await;
     }

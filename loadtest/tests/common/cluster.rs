@@ -15,10 +15,11 @@ const PASSWORD: &str = "correct horse battery staple";
 
 /// An installation under test.
 pub struct Cluster {
+    /// Dropped before the folder, from which a failed test shows its log.
+    pub origin: Option<Process>,
     pub dir: TempDir,
     pub database: Database,
     pub installation: String,
-    pub origin: Option<Process>,
     pub http: String,
     pub quic: String,
 }

@@ -2,6 +2,7 @@
 //!
 //! `make test` builds the binaries and provides `DATABASE_URL`, `REDIS_URL` and `TEST_PG_BIN`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by it")]
 #![allow(
     dead_code,
     unreachable_pub,
