@@ -65,23 +65,51 @@ impl Judged {
     }
 }
 
-/// All revisions of an event, newest first.
+/// A revision without what it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Its number.
+    pub revision: Revision,
+    /// What the event was called.
+    pub display_name: String,
+    /// Whether it may be deployed.
+    pub approval: Approval,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+}
+
+/// All revisions of an event, newest first. Their documents are left out: there may be hundreds.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list(conn: &mut PgConnection, event: &EventId) -> Result<Vec<Revised>, StoreError> {
-    sqlx::query_as!(
-        Row,
-        r#"SELECT revision, document::text as "document!", approval_status, approved_by,
+pub async fn list(conn: &mut PgConnection, event: &EventId) -> Result<Vec<Summary>, StoreError> {
+    let rows = query!(
+        r#"SELECT revision, document->>'displayName' as "display_name!", approval_status, approved_by,
                approved_at as "approved_at: Time", notes, created_at as "created_at: Time", created_by
            FROM revisions WHERE event_id = $1 ORDER BY revision DESC"#,
         event.as_str()
     )
     .fetch_all(conn)
-    .await?
-    .into_iter()
-    .map(Row::read)
-    .collect()
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let judged = Judged {
+                status: row.approval_status,
+                by: row.approved_by,
+                at: row.approved_at,
+                notes: row.notes,
+            };
+            Ok(Summary {
+                revision: number(row.revision)?,
+                display_name: row.display_name,
+                approval: judged.read()?,
+                created_at: row.created_at.to_jiff(),
+                created_by: row.created_by,
+            })
+        })
+        .collect()
 }
 
 /// One revision.

@@ -31,7 +31,7 @@ pub(super) async fn list(
     let revisions = revisions::list(&mut tx, &id).await?.into_iter();
     Ok(Json(Listed {
         event_id: id,
-        revisions: revisions.map(RevisionSummary::new).collect(),
+        revisions: revisions.map(RevisionSummary::from).collect(),
     }))
 }
 

@@ -15,6 +15,7 @@ use crate::event::approval::{Approval, ApprovalStatus};
 use crate::event::fields::EventFields;
 use crate::event::lifecycle::State;
 use crate::event::record::{Event, Revised};
+use crate::store::revisions::Summary;
 
 /// A whole event with its newest revision.
 #[derive(Serialize)]
@@ -118,14 +119,14 @@ impl RevisionView {
     }
 }
 
-impl RevisionSummary {
-    pub(super) fn new(revised: Revised) -> Self {
+impl From<Summary> for RevisionSummary {
+    fn from(summary: Summary) -> Self {
         Self {
-            revision: revised.revision,
-            approval: ApprovalView::of(&revised.approval),
-            display_name: revised.document.display_name,
-            created_at: revised.created_at,
-            created_by: revised.created_by,
+            revision: summary.revision,
+            approval: ApprovalView::of(&summary.approval),
+            display_name: summary.display_name,
+            created_at: summary.created_at,
+            created_by: summary.created_by,
         }
     }
 }
