@@ -12,7 +12,6 @@ mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
@@ -181,7 +180,7 @@ impl Owner {
                 Ok(()) => {
                     self.worked();
                     backoff.reset();
-                    self.wake(&mut changed, CONTACT_REFRESH, &shutdown).await;
+                    self.wake(&mut changed, &shutdown).await;
                     continue;
                 }
                 Err(error) => {
@@ -201,13 +200,14 @@ impl Owner {
         }
     }
 
-    /// Returns when there may be something to do, at the latest after `most`.
-    async fn wake(
-        &self,
-        changed: &mut watch::Receiver<()>,
-        most: Duration,
-        shutdown: &CancellationToken,
-    ) {
+    /// Returns when there may be something to do.
+    async fn wake(&self, changed: &mut watch::Receiver<()>, shutdown: &CancellationToken) {
+        let looks_due = !self.cache.0.wanted.lock().is_empty();
+        let most = if looks_due {
+            LOOK_INTERVAL
+        } else {
+            CONTACT_REFRESH
+        };
         tokio::select! {
             () = shutdown.cancelled() => {}
             // An error would mean that the replica is gone, and with it this task's owner.
@@ -287,7 +287,7 @@ impl Owner {
         Ok(())
     }
 
-    /// A look, unless there was one just now: then the next round has another.
+    /// A look, unless there was one just now: then a later round has another.
     async fn look(&mut self, region: &Arc<Region>) -> Result<(), StoreError> {
         let looked = self.books.get(region.id()).and_then(|book| book.looked);
         if looked.is_some_and(|at| at.elapsed() < LOOK_INTERVAL) {

@@ -1,5 +1,11 @@
 //! Bad input: each a clear refusal, counted, and nobody else's concern.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by it"
+)]
+
 mod common;
 
 use common::edge::{Edge, Setup};

@@ -1,5 +1,11 @@
 //! Between origin and edge: what is replicated, acked, refused, and how a connection is made again.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by it"
+)]
+
 mod common;
 
 use common::edge::{Edge, Setup};
@@ -152,7 +158,7 @@ async fn another_origin_is_tried_when_one_does_not_answer() {
     // Nobody listens there any more.
     let gone = Origin::start(&world.identity, &world.clock);
     let origins = [gone.address, world.origin.address];
-    gone.stop();
+    gone.stop().await;
     let edge = Setup::new(&world.identity, &world.clock, &origins)
         .start()
         .await;

@@ -1,5 +1,11 @@
 //! Game servers: what they are sent, in what order, and that nobody is in anybody's way.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by it"
+)]
+
 mod common;
 
 use common::edge::{Edge, Setup};

@@ -15,12 +15,13 @@ use liveevents_service::clock::Clock;
 use parking_lot::Mutex;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Connection, Endpoint, RecvStream, SendStream, ServerConfig, VarInt};
+use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::history::History;
 use super::identity::{Authority, Identity};
-use super::within;
+use super::{eventually, within};
 
 /// More than any test leaves unread.
 const QUEUE: usize = 1000;
@@ -136,12 +137,22 @@ impl Origin {
         link
     }
 
+    /// Nobody gets through any more, whoever has is cut off, and the port is given back.
+    pub async fn stop(self) {
+        self.cut_off();
+        let address = self.address;
+        drop(self);
+        eventually("the port is free", async || {
+            UdpSocket::bind(address).await.ok()
+        })
+        .await;
+    }
+
     /// Nobody gets through any more, and whoever has is cut off.
-    pub fn stop(self) {
-        self.endpoint.close(
-            VarInt::from_u32(CloseReason::GoingAway.code().into()),
-            b"going-away",
-        );
+    pub fn cut_off(&self) {
+        let reason = CloseReason::GoingAway;
+        let code = VarInt::from_u32(reason.code().into());
+        self.endpoint.close(code, reason.as_str().as_bytes());
     }
 }
 
