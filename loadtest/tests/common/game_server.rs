@@ -56,8 +56,9 @@ impl GameServer {
         eventually(
             &format!("{} held version {version} of epoch {epoch}", self.name),
             || async {
-                let state = self.client.state()?;
-                (state.epoch().to_string() == epoch && state.version().0 >= version).then_some(())
+                // Woken last: by then the record has it too.
+                let held = (*self.client.changed().borrow())?;
+                (held.epoch.to_string() == epoch && held.version.0 >= version).then_some(())
             },
         )
         .await;
