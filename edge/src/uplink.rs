@@ -6,6 +6,7 @@
 //! whole, and what was published before stays.
 
 mod dial;
+mod end;
 mod retry;
 mod session;
 mod status;
@@ -32,8 +33,9 @@ use crate::cache::Cache;
 use crate::limits::{RECONNECT_BASE, RECONNECT_MAX, SETTLED_AFTER};
 use crate::metrics::UplinkMetrics;
 use crate::replica::Replica;
+use end::End;
 use retry::delay;
-use session::{End, Session};
+use session::Session;
 
 /// Who this edge is to the origin.
 #[derive(Debug, Clone)]

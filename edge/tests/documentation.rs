@@ -10,7 +10,9 @@ fn examples(kind: &str) -> Vec<&'static str> {
     let document = include_str!("../../docs/protocol.md");
     let fence = format!("```json {kind}\n");
     let blocks = document.split(fence.as_str()).skip(1);
-    blocks.map(|block| block.split("```").next().unwrap()).collect()
+    blocks
+        .map(|block| block.split("```").next().unwrap())
+        .collect()
 }
 
 fn assert_same(printed: &str, example: &str) {

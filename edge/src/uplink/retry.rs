@@ -5,7 +5,7 @@ use std::time::Duration;
 use liveevents_protocol::backoff::Backoff;
 use liveevents_protocol::close::Retry;
 
-use super::session::End;
+use super::end::End;
 use crate::limits::FIX_RETRY;
 
 /// The delay before the next try; `random` is uniform in `[0, 1)`.

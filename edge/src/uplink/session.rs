@@ -9,7 +9,6 @@
 
 use std::collections::BTreeMap;
 
-use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::codec::{self, FrameDecoder, RawFrame};
 use liveevents_protocol::frame::{EdgeFrame, Hello, OriginFrame, Rows, SnapshotChunk};
 use liveevents_protocol::id::RegionId;
@@ -17,107 +16,21 @@ use liveevents_protocol::limits::{HEARTBEAT, LIVE_WITHIN, MAX_BODY};
 use liveevents_protocol::position::Position;
 use liveevents_protocol::trust::SignedTrust;
 use liveevents_protocol::version::{Epoch, Version};
-use liveevents_service::trust::{TrustError, verify_trust};
-use quinn::{ConnectionError, ReadError, RecvStream, SendStream};
+use liveevents_service::trust::verify_trust;
+use quinn::{ReadError, RecvStream, SendStream};
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::dial::{DialError, Line};
+use super::dial::Line;
+use super::end::End;
 use super::{OriginAddress, Status, Strikes, Uplink};
 use crate::limits::{CONNECT_DEADLINE, GOODBYE_DEADLINE, UPLINK_WRITE_DEADLINE, WELCOME_DEADLINE};
 use crate::replica::{Assembly, Publication, Published, Refused, Region, apply_rows};
 
 /// Refusals in a row after which a snapshot is asked for.
 const STRIKES: u8 = 2;
-
-/// Why a connection, or the try to make one, has ended.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum End {
-    /// This process is to end.
-    #[error("this edge is shutting down")]
-    Shutdown,
-    /// No connection.
-    #[error("the origin cannot be reached")]
-    Unreachable(#[source] DialError),
-    /// The origin closed it, and said why.
-    #[error("the origin closed the connection: {}", .0.as_str())]
-    Closed(CloseReason),
-    /// The line went dead, or the other end without a word.
-    #[error("the connection was lost")]
-    Lost(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Nothing was heard or taken in time.
-    #[error("the origin has fallen silent")]
-    Silent,
-    /// What came is not this protocol.
-    #[error("the origin sent what is not the protocol: {0}")]
-    Violation(String),
-    /// The origin's keys are not signed by the one that is pinned here.
-    #[error("the origin is not to be trusted")]
-    Distrusted(#[source] TrustError),
-    /// A region's data was not taken.
-    #[error("data of region {region} was refused")]
-    Refused {
-        /// Which region's.
-        region: RegionId,
-        /// Why.
-        #[source]
-        why: Refused,
-    },
-}
-
-impl End {
-    /// The label of a metric.
-    pub(super) fn as_str(&self) -> &'static str {
-        match self {
-            Self::Shutdown => "shutdown",
-            Self::Unreachable(_) => "unreachable",
-            Self::Closed(reason) => reason.as_str(),
-            Self::Lost(_) => "lost",
-            Self::Silent => "silent",
-            Self::Violation(_) => "violation",
-            Self::Distrusted(_) => "distrusted",
-            Self::Refused { .. } => "refused",
-        }
-    }
-
-    /// What the origin is told.
-    pub(super) fn close_code(&self) -> CloseReason {
-        match self {
-            Self::Silent => CloseReason::TimedOut,
-            Self::Violation(_) => CloseReason::Malformed,
-            Self::Distrusted(_) => CloseReason::ForeignInstallation,
-            Self::Refused {
-                why: Refused::BrokenChain | Refused::EarlierEpoch { .. },
-                ..
-            } => CloseReason::BrokenChain,
-            Self::Refused { .. } => CloseReason::Malformed,
-            Self::Shutdown | Self::Unreachable(_) | Self::Closed(_) | Self::Lost(_) => {
-                CloseReason::GoingAway
-            }
-        }
-    }
-
-    fn lost(error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Lost(Box::new(error))
-    }
-}
-
-impl From<ConnectionError> for End {
-    fn from(error: ConnectionError) -> Self {
-        match &error {
-            ConnectionError::ApplicationClosed(close) => {
-                match CloseReason::from_code(close.error_code.into_inner()) {
-                    Some(reason) => Self::Closed(reason),
-                    None => Self::lost(error),
-                }
-            }
-            ConnectionError::TimedOut => Self::Silent,
-            _ => Self::lost(error),
-        }
-    }
-}
 
 /// One connection.
 pub(super) struct Session<'a> {
@@ -209,7 +122,7 @@ impl<'a> Session<'a> {
                 _ = beat.tick(), if self.welcomed => beats = true,
                 () = sleep_until(silent_at) => return Err(End::Silent),
             }
-            while let Some(frame) = self.frames.next_frame().map_err(violation)? {
+            while let Some(frame) = self.frames.next_frame().map_err(End::violation)? {
                 self.take(&frame)?;
             }
             while let Some((region, (epoch, version))) = self.acks.pop_first() {
@@ -250,15 +163,15 @@ impl<'a> Session<'a> {
     }
 
     fn take(&mut self, frame: &RawFrame) -> Result<(), End> {
-        let frame = codec::decode_origin_frame(frame).map_err(violation)?;
+        let frame = codec::decode_origin_frame(frame).map_err(End::violation)?;
         match frame {
             OriginFrame::Welcome { session, trust, .. } if !self.welcomed => {
                 self.trust(trust)?;
                 self.welcome(session);
                 Ok(())
             }
-            OriginFrame::Welcome { .. } => Err(violation("a second welcome")),
-            _ if !self.welcomed => Err(violation("a frame before the welcome")),
+            OriginFrame::Welcome { .. } => Err(End::violation("a second welcome")),
+            _ if !self.welcomed => Err(End::violation("a frame before the welcome")),
             OriginFrame::Trust(trust) => self.trust(trust),
             OriginFrame::Rows(rows) => {
                 self.uplink.metrics.rows.inc_by(rows.rows.len() as u64);
@@ -342,7 +255,7 @@ impl<'a> Session<'a> {
         let region = self.uplink.replica.region(id);
         region
             .map(AsRef::as_ref)
-            .ok_or_else(|| violation("data of a region not asked for"))
+            .ok_or_else(|| End::violation("data of a region not asked for"))
     }
 
     /// Publishes what came of data up to `told`, notes the ack that is due, or counts the strike. The ack is of what
@@ -395,7 +308,7 @@ impl<'a> Session<'a> {
     }
 
     async fn say(&mut self, frame: &EdgeFrame) -> Result<(), End> {
-        let bytes = codec::encode_edge_frame(frame).map_err(violation)?;
+        let bytes = codec::encode_edge_frame(frame).map_err(End::violation)?;
         match timeout(UPLINK_WRITE_DEADLINE, self.send.write_all(&bytes)).await {
             Ok(Ok(())) => Ok(()),
             // The reason stands in the connection.
@@ -411,7 +324,7 @@ impl<'a> Session<'a> {
     async fn closed_without_word(&self) -> End {
         match timeout(GOODBYE_DEADLINE, self.line.connection.closed()).await {
             Ok(reason) => reason.into(),
-            Err(_) => violation("the end of the stream"),
+            Err(_) => End::violation("the end of the stream"),
         }
     }
 
@@ -428,8 +341,4 @@ impl<'a> Session<'a> {
             }
         }
     }
-}
-
-fn violation(what: impl ToString) -> End {
-    End::Violation(what.to_string())
 }

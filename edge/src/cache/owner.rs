@@ -1,0 +1,352 @@
+//! The task that owns the connection to Redis: what it loads, what it writes, and when it tries again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use liveevents_protocol::backoff::Backoff;
+use liveevents_protocol::id::{Installation, RegionId};
+use liveevents_protocol::message::Cursor;
+use liveevents_service::clock::Clock;
+use liveevents_service::http::Authority;
+use liveevents_service::logs::chain;
+use liveevents_service::token::Verifier;
+use liveevents_service::trust::{TrustKey, verify_trust};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::store::{Store, StoreError, Written};
+use super::{Cache, State};
+use crate::limits::{
+    CACHE_FLUSH_DEADLINE, CACHE_RETRY_BASE, CACHE_RETRY_MAX, CONTACT_REFRESH, LOOK_INTERVAL,
+    TRUST_REFRESH, WARM_START_DEADLINE,
+};
+use crate::metrics::CacheMetrics;
+use crate::replica::{Publication, Published, Region, Replica, Step};
+
+/// The task that owns the connection to Redis.
+pub(crate) struct Owner {
+    cache: Cache,
+    store: Store,
+    replica: Arc<Replica>,
+    clock: Clock,
+    metrics: CacheMetrics,
+    judge: Judge,
+    saved_trust: Option<(u64, Instant)>,
+    books: BTreeMap<RegionId, Book>,
+}
+
+/// Whom keys and revocations found in Redis are for.
+pub(crate) struct Judge {
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) authority: Authority,
+    /// The key that must have signed them.
+    pub(crate) pinned: TrustKey,
+}
+
+/// What the task knows of one region's hash.
+#[derive(Debug, Default)]
+struct Book {
+    /// What this edge wrote or found there last.
+    written: Option<Cursor>,
+    /// The contact written with it, and when.
+    told: Option<(Timestamp, Instant)>,
+    /// Past so many fields, removals long forgotten fill the hash: time to replace it.
+    compact_at: usize,
+    /// What was found there and has not been confirmed by the origin.
+    suspect: Option<Cursor>,
+    looked: Option<Instant>,
+}
+
+impl Owner {
+    pub(crate) fn new(
+        client: redis::Client,
+        installation: Installation,
+        cache: Cache,
+        replica: Arc<Replica>,
+        judge: Judge,
+        clock: Clock,
+        metrics: CacheMetrics,
+    ) -> Self {
+        *cache.0.state.lock() = State::Working;
+        let books = replica
+            .regions()
+            .map(|region| (region.id().clone(), Book::default()));
+        Self {
+            cache,
+            store: Store::new(client, installation),
+            books: books.collect(),
+            replica,
+            clock,
+            metrics,
+            judge,
+            saved_trust: None,
+        }
+    }
+
+    /// Loads what Redis holds. Whatever cannot be had in time is done without, and looked for again later.
+    pub(crate) async fn warm_start(&mut self) {
+        match timeout(WARM_START_DEADLINE, self.load_missing()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.failed(&error),
+            Err(_) => warn!("redis did not answer in time; starting without"),
+        }
+    }
+
+    /// Keeps Redis up to date until `shutdown`, then once more.
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) {
+        let mut backoff = Backoff::new(CACHE_RETRY_BASE, CACHE_RETRY_MAX);
+        let mut changed = self.replica.watch();
+        loop {
+            changed.borrow_and_update();
+            let round = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                round = self.round() => round,
+            };
+            let wait = match round {
+                Ok(()) => {
+                    self.worked();
+                    backoff.reset();
+                    self.wake(&mut changed, &shutdown).await;
+                    continue;
+                }
+                Err(error) => {
+                    self.failed(&error);
+                    backoff.fail(rand::random())
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+        match timeout(CACHE_FLUSH_DEADLINE, self.write_all()).await {
+            Ok(Ok(())) => debug!("redis is up to date"),
+            Ok(Err(error)) => warn!(error = chain(&error), "the last write to redis failed"),
+            Err(_) => warn!("the last write to redis did not end in time"),
+        }
+    }
+
+    /// Returns when there may be something to do.
+    async fn wake(&self, changed: &mut watch::Receiver<()>, shutdown: &CancellationToken) {
+        let looks_due = !self.cache.0.wanted.lock().is_empty();
+        let most = if looks_due {
+            LOOK_INTERVAL
+        } else {
+            CONTACT_REFRESH
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            // An error would mean that the replica is gone, and with it this task's owner.
+            _ = changed.changed() => {}
+            () = self.cache.0.bell.notified() => {}
+            () = tokio::time::sleep(most) => {}
+        }
+    }
+
+    /// # Cancel safety
+    /// May be dropped at any await: what was being written is written again.
+    async fn round(&mut self) -> Result<(), StoreError> {
+        self.load_missing().await?;
+        self.write_all().await
+    }
+
+    /// The state of regions that have none, or in which somebody is ahead; keys, if there are none.
+    async fn load_missing(&mut self) -> Result<(), StoreError> {
+        for region in self.regions() {
+            let wanted = self.cache.0.wanted.lock().remove(region.id());
+            if wanted || region.load().is_none() {
+                self.look(&region).await?;
+            }
+        }
+        if self.judge.verifier.serial().is_none() {
+            self.load_trust().await?;
+        }
+        Ok(())
+    }
+
+    async fn write_all(&mut self) -> Result<(), StoreError> {
+        let trust = self.cache.0.trust.load_full();
+        if let Some((serial, signed)) = trust.as_deref() {
+            let saved = self
+                .saved_trust
+                .is_some_and(|(saved, when)| saved == *serial && when.elapsed() < TRUST_REFRESH);
+            if !saved {
+                self.store.save_trust(*serial, signed).await?;
+                self.saved_trust = Some((*serial, Instant::now()));
+            }
+        }
+        for region in self.regions() {
+            self.write(&region).await?;
+        }
+        Ok(())
+    }
+
+    fn regions(&self) -> Vec<Arc<Region>> {
+        self.replica.regions().cloned().collect()
+    }
+
+    async fn load_trust(&mut self) -> Result<(), StoreError> {
+        let Some(signed) = self.store.load_trust().await? else {
+            return Ok(());
+        };
+        let Judge {
+            verifier,
+            authority,
+            pinned,
+        } = &self.judge;
+        match verify_trust(&signed, pinned).and_then(|bundle| verifier.replace(&bundle)) {
+            Ok(taken) => {
+                // The origin has not been heard by this process: what has expired since it was, nobody could renew.
+                if taken && let Some(contact) = self.replica.contact() {
+                    authority.cut_off(contact);
+                }
+                info!("keys and revocations loaded from redis");
+            }
+            Err(error) => {
+                self.metrics.rubbish.inc();
+                warn!(
+                    error = chain(&error),
+                    "redis held a trust bundle that is not to be believed"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// A look, unless there was one just now: then a later round has another.
+    async fn look(&mut self, region: &Arc<Region>) -> Result<(), StoreError> {
+        let looked = self.books.get(region.id()).and_then(|book| book.looked);
+        if looked.is_some_and(|at| at.elapsed() < LOOK_INTERVAL) {
+            self.cache.0.wanted.lock().insert(region.id().clone());
+            return Ok(());
+        }
+        self.load(region).await
+    }
+
+    async fn load(&mut self, region: &Arc<Region>) -> Result<(), StoreError> {
+        let book = self.books.entry(region.id().clone()).or_default();
+        book.looked = Some(Instant::now());
+        let stored = match self.store.load(region.id()).await {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return Ok(()),
+            Err(StoreError::Rubbish(rubbish)) => {
+                self.metrics.rubbish.inc();
+                let error = chain(&rubbish);
+                warn!(region = %region.id(), error, "redis held a state that is none; it is ignored");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let found = stored.published.cursor();
+        let published = region.publish(stored.published, stored.contact);
+        if published == Publication::Published {
+            book.suspect = Some(found);
+            book.written = Some(found);
+            book.compact_at = compact_at(stored.fields);
+            self.metrics.loads.inc();
+            info!(region = %region.id(), version = %found.version, "state loaded from redis");
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, region: &Arc<Region>) -> Result<(), StoreError> {
+        let (Some(published), Some(contact)) = (region.load(), region.contact()) else {
+            return Ok(());
+        };
+        let book = self.books.entry(region.id().clone()).or_default();
+        // The origin did not know what was found in Redis: nobody else is to start from it.
+        if let Some(suspect) = book.suspect
+            && published.is_confirmed()
+        {
+            if published.step(Some(suspect)) == Step::Ahead {
+                let place = [suspect.epoch.to_string(), suspect.version.to_string()];
+                self.store
+                    .forget(region.id(), &place.map(String::into_bytes))
+                    .await?;
+            }
+            book.suspect = None;
+        }
+        let at = published.cursor();
+        let fresh = book
+            .told
+            .is_some_and(|(told, when)| told >= contact || when.elapsed() < CONTACT_REFRESH);
+        if book.written == Some(at) && fresh {
+            return Ok(());
+        }
+        let written = book.written.filter(|written| written.epoch == at.epoch);
+        let delta = written.and_then(|written| published.state().since(written.version));
+        let verdict = match delta {
+            Some(delta) => {
+                self.store
+                    .apply(region.id(), &published, delta, contact)
+                    .await?
+            }
+            None => Written::Replace,
+        };
+        let replace = match verdict {
+            Written::Applied(fields) | Written::Held(fields) => fields > book.compact_at,
+            Written::Newer => false,
+            Written::Replace => true,
+        };
+        if replace {
+            self.replace(region, &published, contact).await?;
+        }
+        let book = self.books.entry(region.id().clone()).or_default();
+        book.written = Some(at);
+        book.told = Some((contact, Instant::now()));
+        self.metrics.writes.inc();
+        Ok(())
+    }
+
+    async fn replace(
+        &mut self,
+        region: &Arc<Region>,
+        published: &Published,
+        contact: Timestamp,
+    ) -> Result<(), StoreError> {
+        let verdict = self.store.replace(region.id(), published, contact).await?;
+        if let Written::Applied(fields) = verdict
+            && let Some(book) = self.books.get_mut(region.id())
+        {
+            book.compact_at = compact_at(fields);
+        }
+        self.metrics.replacements.inc();
+        Ok(())
+    }
+
+    fn worked(&self) {
+        self.metrics.working.set(1);
+        let before = std::mem::replace(&mut *self.cache.0.state.lock(), State::Working);
+        if let State::Away { .. } = before {
+            info!("redis is back");
+        }
+    }
+
+    fn failed(&mut self, error: &StoreError) {
+        self.store.disconnect();
+        self.saved_trust = None;
+        self.metrics.working.set(0);
+        self.metrics.failures.inc();
+        let mut state = self.cache.0.state.lock();
+        if !matches!(*state, State::Away { .. }) {
+            *state = State::Away {
+                since: self.clock.now(),
+            };
+            warn!(
+                error = chain(error),
+                "redis is away; the edge goes on without"
+            );
+        }
+    }
+}
+
+/// Doubling keeps the cost of compaction below that of the writes that made it necessary.
+fn compact_at(fields: usize) -> usize {
+    fields
+        .saturating_mul(2)
+        .saturating_add(liveevents_protocol::limits::MAX_TOMBSTONES)
+}
