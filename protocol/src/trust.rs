@@ -18,8 +18,8 @@ pub struct PublicKey {
 pub struct Revoked {
     /// Which.
     pub token: TokenId,
-    /// When it expires anyway. An edge cut off from its origin honours tokens past this, so a
-    /// revocation is kept for good.
+    /// When it expires anyway. An edge cut off from its origin honours tokens that expired since, and
+    /// keeps the bundle it had; so the origin may leave a token out some time after this moment.
     pub until: Timestamp,
 }
 
