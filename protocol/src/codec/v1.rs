@@ -210,12 +210,9 @@ pub(super) fn edge_frame_body(frame: &EdgeFrame) -> Result<(u8, Vec<u8>), Encode
 
 pub(super) fn edge_frame(kind: u8, body: &[u8]) -> Result<EdgeFrame, DecodeError> {
     match kind {
-        kind::HELLO => {
-            too_large(body.len(), MAX_HELLO)?;
-            read::<WireHello, MAX_HELLO>(body)?
-                .try_into()
-                .map(EdgeFrame::Hello)
-        }
+        kind::HELLO => read::<WireHello, MAX_HELLO>(body)?
+            .try_into()
+            .map(EdgeFrame::Hello),
         kind::ACK => convert::ack(read::<_, MAX_HELLO>(body)?),
         kind::EDGE_HEARTBEAT => {
             let WireEdgeHeartbeat { sent_at } = read::<_, MAX_HELLO>(body)?;

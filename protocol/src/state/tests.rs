@@ -199,6 +199,10 @@ proptest! {
         let raised = RegionState::from_snapshot(snapshot).unwrap();
         prop_assert_eq!(raised.floor(), version(floor));
         prop_assert!(raised.same_as(&states[at]));
+        let removals = raised.snapshot().entries.into_iter().filter(|e| e.entry == Entry::Removal(e.entry.key()));
+        for removal in removals {
+            prop_assert!(removal.version > version(floor), "no delta can tell {:?}", removal);
+        }
         let told = RegionState::from_snapshot(raised.snapshot()).unwrap();
         prop_assert_eq!(told.snapshot(), raised.snapshot());
 
@@ -318,6 +322,36 @@ fn refuses_gaps_foreign_epochs_and_bad_stamps() {
     }
     let skipped = state.apply(&delta(EPOCH, 2, 9, &[])).unwrap();
     assert_eq!(skipped.version(), Version(9), "nothing changed up to 9");
+}
+
+/// Whoever merged it wrongly: an entry from before the state does not replace what came since.
+#[test]
+fn an_old_entry_in_a_new_delta_is_skipped() {
+    let state = &history(&[vec![], vec![content("a", 1, "second")]])[2];
+    let stamped = |version, entry| Stamped {
+        version: Version(version),
+        entry,
+    };
+    let delta = Delta {
+        epoch: EPOCH,
+        from: Version::ZERO,
+        to: Version(3),
+        entries: vec![
+            stamped(1, content("a", 1, "first")),
+            stamped(3, content("b", 1, "third")),
+        ],
+    };
+    let next = state.apply(&delta).unwrap();
+    let name = |id: &str| {
+        next.content(&event(id), Revision(1))
+            .unwrap()
+            .display_name
+            .clone()
+    };
+    assert_eq!(
+        (name("a"), name("b")),
+        ("second".to_owned(), "third".to_owned())
+    );
 }
 
 #[test]

@@ -222,6 +222,8 @@ proptest! {
             };
             let held = RegionState::from_snapshot(snapshot.into_snapshot()).unwrap();
             prop_assert!(held.same_as(state));
+            prop_assert_eq!(held.floor(), version, "what came before was not told");
+            prop_assert!(held.snapshot().entries.iter().all(|e| e.version == version));
 
             let delta = DeltaMessage::new(last.since(version).unwrap(), now, Some(now));
             let ServerMessage::Delta(delta) = over_the_wire(ServerMessage::Delta(delta)) else {

@@ -115,27 +115,55 @@ fn what_is_written_can_be_read_up_to_the_limits() {
     ));
 }
 
+/// A gap inside a frame would go unseen by a receiver that looks at its ends.
+#[test]
+fn rows_follow_each_other_and_end_at_the_position() {
+    let decode = |versions: &[u64], end: u64| {
+        let frame = OriginFrame::Rows(rows(end, versions.iter().map(|&v| (v, 0))));
+        let bytes = codec::encode_origin_frame(&frame).unwrap();
+        Value::Origin(frame).decoder().decode(&bytes).is_ok()
+    };
+    assert!(decode(&[7], 7));
+    assert!(decode(&[6, 7], 7));
+    assert!(decode(&[u64::MAX - 1, u64::MAX], u64::MAX));
+    let refused: [(&[u64], u64); 7] = [
+        (&[], 7),
+        (&[6], 7),
+        (&[8], 7),
+        (&[5, 7], 7),
+        (&[7, 7], 7),
+        (&[7, 6], 6),
+        (&[u64::MAX, 0], 0),
+    ];
+    for (versions, end) in refused {
+        assert!(!decode(versions, end), "{versions:?} up to {end}");
+    }
+}
+
+fn rows(end: u64, rows: impl IntoIterator<Item = (u64, usize)>) -> Rows {
+    let row = |(version, len)| Row {
+        version: Version(version),
+        change: ChangeId(Uuid::nil()),
+        committed_at: jiff::Timestamp::UNIX_EPOCH,
+        entries: vec![0; len],
+    };
+    Rows {
+        region: "us-east".parse().unwrap(),
+        position: SealedPosition {
+            position: Position {
+                epoch: Epoch(Uuid::nil()),
+                version: Version(end),
+                digest: Digest::START,
+            },
+            mac: [0; 16],
+        },
+        rows: rows.into_iter().map(row).collect(),
+    }
+}
+
 #[test]
 fn the_largest_row_fits_a_frame_and_nothing_larger_does() {
-    let frame = |len| {
-        OriginFrame::Rows(Rows {
-            region: "us-east".parse().unwrap(),
-            position: SealedPosition {
-                position: Position {
-                    epoch: Epoch(Uuid::nil()),
-                    version: Version(1),
-                    digest: Digest::START,
-                },
-                mac: [0; 16],
-            },
-            rows: vec![Row {
-                version: Version(1),
-                change: ChangeId(Uuid::nil()),
-                committed_at: jiff::Timestamp::UNIX_EPOCH,
-                entries: vec![0; len],
-            }],
-        })
-    };
+    let frame = |len| OriginFrame::Rows(rows(1, [(1, len)]));
     let largest = Value::Origin(frame(MAX_ROW));
     assert_eq!(
         largest.decoder().decode(&largest.encode()),
