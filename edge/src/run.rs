@@ -118,6 +118,7 @@ pub async fn run(
         listener,
         serving.router(),
         capacity,
+        metrics.http.clone(),
         stages.http.clone(),
     ));
 

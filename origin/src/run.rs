@@ -179,7 +179,7 @@ pub async fn run(
         metrics: ApiMetrics::new(&metrics, &pool)?,
     };
     let router = api::router(api).merge(metrics.routes());
-    let router = layers(router, clock.clone(), http_metrics);
+    let router = layers(router, clock.clone(), http_metrics.clone());
     let capacity = Capacity {
         connections: config.http.connections,
         drain: config.drain,
@@ -201,7 +201,13 @@ pub async fn run(
         config.log_versions,
         back_stop.clone(),
     ));
-    front.spawn(serve(listeners.http, router, capacity, front_stop.clone()));
+    front.spawn(serve(
+        listeners.http,
+        router,
+        capacity,
+        http_metrics,
+        front_stop.clone(),
+    ));
     front.spawn(endpoint::serve(
         quic,
         judge,

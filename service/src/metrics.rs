@@ -160,10 +160,11 @@ impl Metrics {
 pub struct HttpMetrics {
     answers: HistogramVec,
     refusals: IntCounterVec,
+    not_http: IntCounter,
 }
 
 impl HttpMetrics {
-    /// Registers `http_request_duration_seconds` and `http_refusals_total`.
+    /// Registers `http_request_duration_seconds`, `http_refusals_total` and `http_malformed_total`.
     ///
     /// # Errors
     /// If they are registered already.
@@ -179,6 +180,10 @@ impl HttpMetrics {
                 "http_refusals_total",
                 "Requests answered with an error, by its code.",
                 &["code"],
+            )?,
+            not_http: metrics.counter(
+                "http_malformed_total",
+                "Connections closed because what came was no HTTP, or had headers without end.",
             )?,
         })
     }
@@ -197,5 +202,9 @@ impl HttpMetrics {
 
     pub(crate) fn refused(&self, code: &str) {
         self.refusals.with_label_values(&[code]).inc();
+    }
+
+    pub(crate) fn malformed(&self) {
+        self.not_http.inc();
     }
 }

@@ -117,7 +117,11 @@ pub async fn write(
         }
         acks.put_back(batch);
         acks.filled.notify_one();
-        tokio::time::sleep(backoff.fail(rand::random())).await;
+        // At shutdown there is one more try, and no waiting for it.
+        tokio::select! {
+            () = tokio::time::sleep(backoff.fail(rand::random())) => {}
+            () = shutdown.cancelled() => {}
+        }
     }
 }
 

@@ -21,9 +21,10 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::limits::{ACCEPT_PAUSE, HEADER_DEADLINE, MAX_HEADERS};
+use crate::metrics::HttpMetrics;
 
 /// How much a listener takes on.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +45,7 @@ pub async fn serve(
     listener: TcpListener,
     router: Router,
     capacity: Capacity,
+    metrics: HttpMetrics,
     shutdown: CancellationToken,
 ) {
     let mut connections = JoinSet::new();
@@ -55,7 +57,8 @@ pub async fn serve(
             Some(ended) = connections.join_next() => report(ended),
             accepted = listener.accept(), if !full => match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, router.clone(), shutdown.clone()));
+                    let (router, metrics) = (router.clone(), metrics.clone());
+                    connections.spawn(connection(stream, peer, router, metrics, shutdown.clone()));
                 }
                 Err(error) => after_failed_accept(&error).await,
             },
@@ -77,6 +80,7 @@ async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
+    metrics: HttpMetrics,
     shutdown: CancellationToken,
 ) {
     // Answers are written whole; waiting to fill a segment only delays them.
@@ -104,9 +108,14 @@ async fn connection(
             connection.await
         }
     };
-    if let Err(error) = ended {
-        // The client's doing: it went away, or sent what is not HTTP.
-        debug!(%error, "connection ended");
+    match ended {
+        Ok(()) => {}
+        Err(error) if error.is_parse() => {
+            metrics.malformed();
+            info!(%peer, %error, "closed a connection that does not speak HTTP");
+        }
+        // It went away, or took too long.
+        Err(error) => debug!(%error, "connection ended"),
     }
 }
 

@@ -17,6 +17,7 @@ use super::*;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Server {
+    registry: Metrics,
     address: SocketAddr,
     shutdown: CancellationToken,
     /// Told by the handler of `/wait` that it has begun, and tells it to end.
@@ -44,13 +45,15 @@ async fn server(connections: usize, drain: Duration) -> Server {
                 "done"
             }),
         );
-    let metrics = HttpMetrics::new(&Metrics::new().unwrap()).unwrap();
-    let router = layers(router, Clock::system(), metrics);
+    let registry = Metrics::new().unwrap();
+    let metrics = HttpMetrics::new(&registry).unwrap();
+    let router = layers(router, Clock::system(), metrics.clone());
     let capacity = Capacity { connections, drain };
     let stop = shutdown.clone();
     #[expect(clippy::disallowed_methods, reason = "the test awaits it")]
-    let served = tokio::spawn(serve(listener, router, capacity, stop));
+    let served = tokio::spawn(serve(listener, router, capacity, metrics, stop));
     Server {
+        registry,
         address,
         shutdown,
         begun,
@@ -181,6 +184,11 @@ async fn what_is_not_http_is_refused_and_harms_nobody() {
         hear(&mut stream, "127.0.0.1:")
             .await
             .starts_with("HTTP/1.1 200")
+    );
+    let counted = server.registry.render().unwrap();
+    assert!(
+        counted.contains("\nliveevents_http_malformed_total 4\n"),
+        "{counted}"
     );
     server.shutdown.cancel();
     server.stopped().await;
