@@ -1,12 +1,13 @@
 //! The command line.
 
-use std::io;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::address::{EdgeAddress, HttpBase};
+use crate::failure::Failure;
+use crate::rest::Rest;
 
 /// Load on a LiveEvents installation, and a demonstration of it.
 #[derive(Debug, Parser)]
@@ -89,14 +90,27 @@ pub struct Demo {
 }
 
 impl Target {
-    /// The password given, or that in the file, without the line break at its end.
+    /// The origin's API, as the admin.
     ///
     /// # Errors
-    /// If the file cannot be read.
-    pub fn password(&self) -> io::Result<String> {
-        match &self.password_file {
-            Some(file) => Ok(std::fs::read_to_string(file)?.trim_end().to_owned()),
-            None => Ok(self.password.clone()),
+    /// If the password cannot be read, or is not accepted.
+    pub async fn log_in(&self) -> Result<Rest, Failure> {
+        let password = self.password()?;
+        let origin = Rest::new(&self.origin)?;
+        Ok(origin.login(&self.username, &password).await?)
+    }
+
+    /// The password given, or that in the file, without the line break at its end.
+    fn password(&self) -> Result<String, Failure> {
+        let Some(file) = &self.password_file else {
+            return Ok(self.password.clone());
+        };
+        match std::fs::read_to_string(file) {
+            Ok(text) => Ok(text.trim_end().to_owned()),
+            Err(source) => Err(Failure::File {
+                path: file.clone(),
+                source,
+            }),
         }
     }
 }

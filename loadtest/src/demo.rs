@@ -16,7 +16,6 @@ use liveevents_protocol::id::RegionId;
 use crate::arguments::Demo;
 use crate::failure::Failure;
 use crate::fleet;
-use crate::rest::Rest;
 use cast::Cast;
 use show::Show;
 use stage::Stage;
@@ -27,25 +26,38 @@ use stage::Stage;
 /// If it cannot be carried through, or if not everything was as it should be.
 pub async fn run(arguments: &Demo) -> Result<(), Failure> {
     let (stage, printer) = Stage::open();
-    let played = tokio::select! {
-        played = play(arguments, &stage) => played,
-        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Failure::Signal),
-    };
+    let outcome = perform(arguments, &stage).await;
     drop(stage);
     printer.finish().await;
-    played
+    outcome
 }
 
-async fn play(arguments: &Demo, stage: &Stage) -> Result<(), Failure> {
+async fn perform(arguments: &Demo, stage: &Stage) -> Result<(), Failure> {
+    let (cast, wrong) = tokio::select! {
+        played = Box::pin(play(arguments, stage)) => played?,
+        interrupted = tokio::signal::ctrl_c() => {
+            return Err(interrupted.map_or_else(Failure::Signal, |()| Failure::Interrupted));
+        }
+    };
+    stage.say(verdict(&wrong)).await;
+    if !arguments.exit {
+        let line = "Game servers go on printing what they receive. Ctrl-C ends the demo.";
+        stage.say(line).await;
+        tokio::signal::ctrl_c().await.map_err(Failure::Signal)?;
+    }
+    cast.close().await;
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Wrong(wrong))
+    }
+}
+
+/// The show itself: who is still there after it, and what was not as it should be.
+async fn play(arguments: &Demo, stage: &Stage) -> Result<(Cast, Vec<String>), Failure> {
     let target = &arguments.target;
-    let password = target.password().map_err(|source| Failure::File {
-        path: target.password_file.clone().unwrap_or_default(),
-        source,
-    })?;
     let events = events::read(&arguments.events, crate::clock::now())?;
-    let rest = Rest::new(&target.origin)?
-        .login(&target.username, &password)
-        .await?;
+    let rest = target.log_in().await?;
     let places = fleet::places(&target.edges);
     let regions: Vec<RegionId> = places.iter().map(|place| place.region.clone()).collect();
     let token = rest
@@ -58,20 +70,7 @@ async fn play(arguments: &Demo, stage: &Stage) -> Result<(), Failure> {
     let star = show.play(events).await?;
     let wrong = show.wrong();
     next::print(stage, &rest, &target.edges, &star).await?;
-    stage.say(verdict(&wrong)).await;
-    if !arguments.exit {
-        stage
-            .say("Game servers go on printing what they receive. Ctrl-C ends the demo.")
-            .await;
-        // Ends by being dropped.
-        std::future::pending::<()>().await;
-    }
-    cast.close().await;
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::Wrong(wrong))
-    }
+    Ok((cast, wrong))
 }
 
 fn verdict(wrong: &[String]) -> String {

@@ -36,6 +36,9 @@ pub enum Failure {
     /// Signals cannot be waited for.
     #[error("cannot wait for Ctrl-C")]
     Signal(#[source] io::Error),
+    /// Somebody ended it before it was over.
+    #[error("interrupted")]
+    Interrupted,
     /// It was carried through, and not all was as it should be.
     #[error("{}", .0.join("\n"))]
     Wrong(Vec<String>),

@@ -28,13 +28,7 @@ use crate::spread::Spread;
 /// If it cannot be carried through. That something was lost is in the report.
 pub async fn run(arguments: &Subscribe) -> Result<Report, Failure> {
     let target = &arguments.target;
-    let password = target.password().map_err(|source| Failure::File {
-        path: target.password_file.clone().unwrap_or_default(),
-        source,
-    })?;
-    let rest = Rest::new(&target.origin)?
-        .login(&target.username, &password)
-        .await?;
+    let rest = target.log_in().await?;
     let regions: Vec<RegionId> = fleet::places(&target.edges)
         .into_iter()
         .map(|place| place.region)
