@@ -6,6 +6,12 @@
 //! In reading order: identifiers and numbers, what a region serves, who gets what, then how it
 //! travels.
 
+// What a peer sends must not panic, nor turn into another number. Tests may.
+#![cfg_attr(
+    not(test),
+    warn(clippy::indexing_slicing, clippy::cast_possible_truncation)
+)]
+
 pub mod id;
 pub mod position;
 pub mod trust;
