@@ -109,6 +109,7 @@ pub async fn run(
         max_age: config.max_age,
         connections: TaskTracker::new(),
         goodbye: stages.game_servers.clone(),
+        abort: stages.abort.clone(),
     });
     let capacity = Capacity {
         connections: HTTP_CONNECTIONS,
@@ -163,6 +164,7 @@ pub async fn run(
 struct Stages {
     http: CancellationToken,
     game_servers: CancellationToken,
+    abort: CancellationToken,
     uplink: CancellationToken,
     cache: CancellationToken,
 }
@@ -174,9 +176,11 @@ impl Stages {
         connections.close();
         if timeout(DRAIN, connections.wait()).await.is_err() {
             warn!(
-                left = connections.len(),
+                aborted = connections.len(),
                 "game servers did not take their goodbye in time"
             );
+            self.abort.cancel();
+            connections.wait().await;
         }
         self.uplink.cancel();
         self.cache.cancel();

@@ -56,6 +56,8 @@ pub(crate) struct Parts {
     pub(crate) connections: TaskTracker,
     /// Says goodbye to them.
     pub(crate) goodbye: CancellationToken,
+    /// Ends those that do not take it.
+    pub(crate) abort: CancellationToken,
 }
 
 impl std::ops::Deref for Serving {

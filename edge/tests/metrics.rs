@@ -21,6 +21,7 @@ use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::message::{AckStatus, Cursor};
 use liveevents_protocol::version::Version;
 use redis::AsyncCommands as _;
+use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
@@ -82,6 +83,11 @@ async fn every_metric_is_moved_by_what_it_counts() {
     wrong.send(Message::text("garbage")).await;
     wrong.closed().await;
     edge.get("/api/v1/nothing", "").await;
+    let mut stream = tokio::net::TcpStream::connect(edge.address).await.unwrap();
+    stream
+        .write_all(b"\x16\x03\x01 is not HTTP\r\n\r\n")
+        .await
+        .unwrap();
     // Redis says no: the key is none of ours.
     let _: () = redis.del(&key).await.unwrap();
     let _: () = redis.set(&key, "not a hash").await.unwrap();
@@ -106,7 +112,11 @@ async fn every_metric_is_moved_by_what_it_counts() {
             AckStatus::Applied,
         )
         .await;
-    // A heartbeat's answer, an hour ago.
+    eventually("the garbage was counted", async || {
+        (edge.metric("liveevents_http_malformed_total").await > Some(0.0)).then_some(())
+    })
+    .await;
+    // The origin's clock is three seconds ahead.
     eventually("a heartbeat was answered", async || {
         (edge.metric("liveevents_uplink_clock_offset_seconds").await > Some(0.0)).then_some(())
     })
@@ -152,6 +162,7 @@ async fn every_metric_is_moved_by_what_it_counts() {
         "game_server_sent_bytes_total",
         "game_servers",
         "game_servers_current",
+        "http_malformed_total",
         "http_refusals_total",
         "http_request_duration_seconds",
         "region_age_seconds",

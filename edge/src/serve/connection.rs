@@ -26,7 +26,7 @@ use tracing::{debug, info, warn};
 use super::Serving;
 use super::registry::{Entry, Place};
 use super::socket::{Incoming, Socket, Unsent};
-use crate::limits::{GOAWAY_SPREAD, MISSED_PINGS, PING_INTERVAL};
+use crate::limits::{CLOSE_DEADLINE, GOAWAY_SPREAD, MISSED_PINGS, PING_INTERVAL};
 use crate::replica::{Published, Region, Step};
 
 /// Why a connection ends.
@@ -34,6 +34,8 @@ use crate::replica::{Published, Region, Step};
 enum End {
     /// The game server left, or was lost.
     Left,
+    /// It took nothing for too long. Half a message may be on its way, so nothing more can be said.
+    Dead,
     /// This edge closes it. The words are for whoever reads the game server's log.
     Close(CloseReason, String),
 }
@@ -42,10 +44,7 @@ impl From<Unsent> for End {
     fn from(unsent: Unsent) -> Self {
         match unsent {
             Unsent::Gone => Self::Left,
-            Unsent::TooSlow => Self::Close(
-                CloseReason::TimedOut,
-                "a message was not taken in time".to_owned(),
-            ),
+            Unsent::TooSlow => Self::Dead,
         }
     }
 }
@@ -79,23 +78,33 @@ pub(super) async fn serve(serving: Serving, mut socket: Socket, claims: Claims, 
             closed.with_label_values(&["left"]).inc();
             return debug!("game server left");
         }
+        End::Dead => {
+            let reason = CloseReason::TimedOut.as_str();
+            closed.with_label_values(&[reason]).inc();
+            return info!(reason, "game server closed: it takes nothing");
+        }
         End::Close(reason, message) => (reason, message),
     };
     closed.with_label_values(&[reason.as_str()]).inc();
     info!(reason = reason.as_str(), message, "game server closed");
-    let told = match reason {
+    // Whether it was heard or not, the connection ends here.
+    let _ = timeout(CLOSE_DEADLINE, farewell(socket, reason, message)).await;
+}
+
+/// The last message, the close, and a moment for its answer: a socket closed with something unread loses what was just
+/// sent.
+async fn farewell(mut socket: Socket, reason: CloseReason, message: String) -> Result<(), Unsent> {
+    let last = match reason {
         CloseReason::GoingAway => goaway(),
         _ => ServerMessage::Error(ErrorMessage {
             code: reason.as_str().to_owned(),
             message,
         }),
     };
-    if let Ok(text) = told.print()
-        && socket.send(text.into()).await.is_err()
-    {
-        return;
+    if let Ok(text) = last.print() {
+        socket.send(text.into()).await?;
     }
-    socket.close(reason).await;
+    socket.close(reason).await
 }
 
 fn goaway() -> ServerMessage {

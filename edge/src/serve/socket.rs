@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use crate::limits::{CLOSE_DEADLINE, FRAGMENT, READ_BUFFER, WRITE_DEADLINE};
+use crate::limits::{FRAGMENT, READ_BUFFER, WRITE_DEADLINE};
 
 /// What came.
 #[derive(Debug)]
@@ -116,22 +116,19 @@ impl Socket {
         within(self.0.send(Message::Ping(Bytes::new()))).await
     }
 
-    /// Closes with a reason, and waits a moment for the answer: a socket closed with something unread loses what was
-    /// just sent.
-    pub(super) async fn close(mut self, reason: CloseReason) {
-        let closing = async {
-            let frame = CloseFrame {
-                code: CloseCode::from(reason.code()),
-                reason: Utf8Bytes::from_static(reason.as_str()),
-            };
-            self.0.close(Some(frame)).await?;
-            while let Some(message) = self.0.next().await {
-                message?;
-            }
-            Ok::<_, Error>(())
+    /// Closes with a reason, and waits for the answer.
+    ///
+    /// # Errors
+    /// As for [`Socket::send`].
+    pub(super) async fn close(mut self, reason: CloseReason) -> Result<(), Unsent> {
+        let frame = CloseFrame {
+            code: CloseCode::from(reason.code()),
+            reason: Utf8Bytes::from_static(reason.as_str()),
         };
-        // Whether it was heard or not, the connection ends here.
-        let _ = timeout(CLOSE_DEADLINE, closing).await;
+        within(self.0.close(Some(frame))).await?;
+        // Whatever it still says is not read any more.
+        while let Some(Ok(_)) = self.0.next().await {}
+        Ok(())
     }
 }
 

@@ -87,5 +87,10 @@ async fn upgraded(serving: Serving, upgrade: OnUpgrade, claims: Claims, place: P
         return debug!("the upgraded connection is not a socket");
     };
     let socket = Socket::new(parts.io.into_inner(), parts.read_buf).await;
-    Box::pin(connection::serve(serving, socket, claims, place)).await;
+    let abort = serving.abort.clone();
+    let served = Box::pin(connection::serve(serving, socket, claims, place));
+    tokio::select! {
+        () = abort.cancelled() => {}
+        () = served => {}
+    }
 }
