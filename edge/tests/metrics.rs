@@ -34,7 +34,7 @@ async fn every_metric_is_moved_by_what_it_counts() {
     history.commit(put("sale", 1), start());
     let setup =
         || Setup::new(&identity, &hand.clock(), &[origin.address]).with("redis-url", &redis_url());
-    let key = format!("liveevents:{{{}:us-east}}:v1:state", identity.installation);
+    let key = format!("liveevent:{{{}:us-east}}:v1:state", identity.installation);
     let client = redis::Client::open(redis_url()).unwrap();
     let mut redis = client.get_multiplexed_async_connection().await.unwrap();
 
@@ -51,7 +51,7 @@ async fn every_metric_is_moved_by_what_it_counts() {
     .await;
     edge.stop().await;
     drop(link);
-    let trust = format!("liveevents:{{{}}}:v1:trust", identity.installation);
+    let trust = format!("liveevent:{{{}}}:v1:trust", identity.installation);
     let _: () = redis.hset(&trust, "bytes", "rubbish").await.unwrap();
     let edge = setup().start().await;
 

@@ -59,13 +59,13 @@ impl World {
 
     fn key(&self) -> String {
         format!(
-            "liveevents:{{{}:us-east}}:v1:state",
+            "liveevent:{{{}:us-east}}:v1:state",
             self.identity.installation
         )
     }
 
     fn trust_key(&self) -> String {
-        format!("liveevents:{{{}}}:v1:trust", self.identity.installation)
+        format!("liveevent:{{{}}}:v1:trust", self.identity.installation)
     }
 
     /// Waits until Redis holds a version.

@@ -16,12 +16,12 @@ use crate::replica::{Published, Refused, whole_state};
 
 /// The key of a region's hash. The braces keep it on one node of a cluster, as scripts demand.
 pub(super) fn region_key(installation: &Installation, region: &RegionId) -> String {
-    format!("liveevents:{{{installation}:{region}}}:v1:state")
+    format!("liveevent:{{{installation}:{region}}}:v1:state")
 }
 
 /// The key of the trust bundle.
 pub(super) fn trust_key(installation: &Installation) -> String {
-    format!("liveevents:{{{installation}}}:v1:trust")
+    format!("liveevent:{{{installation}}}:v1:trust")
 }
 
 /// Fields that are not entries.

@@ -25,7 +25,7 @@ use tracing::{debug, info, warn};
 
 use super::Serving;
 use super::registry::{Entry, Place};
-use super::socket::{Incoming, Socket, Unsent};
+use super::socket::{Incoming, Line, Socket, Unsent};
 use crate::limits::{CLOSE_DEADLINE, GOAWAY_SPREAD, MISSED_PINGS, PING_INTERVAL};
 use crate::replica::{Published, Region, Step};
 
@@ -57,7 +57,12 @@ impl From<MessageError> for End {
 }
 
 /// Serves a game server until one of the two has had enough.
-pub(super) async fn serve(serving: Serving, mut socket: Socket, claims: Claims, place: Place) {
+pub(super) async fn serve<S: Line>(
+    serving: Serving,
+    mut socket: Socket<S>,
+    claims: Claims,
+    place: Place,
+) {
     serving.metrics.servers.opened.inc();
     let end = match greet(&serving, &mut socket, &claims).await {
         Ok(hello) => {
@@ -93,7 +98,11 @@ pub(super) async fn serve(serving: Serving, mut socket: Socket, claims: Claims, 
 
 /// The last message, the close, and a moment for its answer: a socket closed with something unread loses what was just
 /// sent.
-async fn farewell(mut socket: Socket, reason: CloseReason, message: String) -> Result<(), Unsent> {
+async fn farewell<S: Line>(
+    mut socket: Socket<S>,
+    reason: CloseReason,
+    message: String,
+) -> Result<(), Unsent> {
     let last = match reason {
         CloseReason::GoingAway => goaway(),
         _ => ServerMessage::Error(ErrorMessage {
@@ -120,9 +129,9 @@ fn not_served(hello: &ClientHello) -> End {
 }
 
 /// Waits for the hello, and judges it.
-async fn greet(
+async fn greet<S: Line>(
     serving: &Serving,
-    socket: &mut Socket,
+    socket: &mut Socket<S>,
     claims: &Claims,
 ) -> Result<ClientHello, End> {
     let first = timeout(HELLO_DEADLINE, first_text(socket));
@@ -148,7 +157,7 @@ async fn greet(
     Ok(hello)
 }
 
-async fn first_text(socket: &mut Socket) -> Result<String, End> {
+async fn first_text<S: Line>(socket: &mut Socket<S>) -> Result<String, End> {
     loop {
         match socket.next().await {
             Incoming::Text(text) => return Ok(text.as_str().to_owned()),
@@ -187,9 +196,9 @@ fn going_away() -> End {
 }
 
 /// A greeted game server.
-struct Connection<'a> {
+struct Connection<'a, S> {
     serving: &'a Serving,
-    socket: &'a mut Socket,
+    socket: &'a mut Socket<S>,
     entry: &'a Entry,
     region: Arc<Region>,
     wake: watch::Receiver<()>,
@@ -208,11 +217,11 @@ enum Due {
     Ahead(Arc<Published>),
 }
 
-impl<'a> Connection<'a> {
+impl<'a, S: Line> Connection<'a, S> {
     /// `None` if the region is not replicated here.
     fn new(
         serving: &'a Serving,
-        socket: &'a mut Socket,
+        socket: &'a mut Socket<S>,
         hello: &ClientHello,
         entry: &'a Entry,
     ) -> Option<Self> {
@@ -348,3 +357,6 @@ impl<'a> Connection<'a> {
         self.serving.clock.now()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::limits::MAX_CLIENT_MESSAGE;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
@@ -42,11 +42,16 @@ pub(super) enum Unsent {
     TooSlow,
 }
 
-pub(super) struct Socket(WebSocketStream<TcpStream>);
+/// What a WebSocket runs over: a TCP connection, or in tests one in memory.
+pub(super) trait Line: AsyncRead + AsyncWrite + Unpin {}
 
-impl Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> Line for S {}
+
+pub(super) struct Socket<S>(WebSocketStream<S>);
+
+impl<S: Line> Socket<S> {
     /// Takes over an upgraded connection; `read` is what had been read of it already.
-    pub(super) async fn new(stream: TcpStream, read: Bytes) -> Self {
+    pub(super) async fn new(stream: S, read: Bytes) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(0)
@@ -132,7 +137,7 @@ impl Socket {
     }
 }
 
-impl fmt::Debug for Socket {
+impl<S> fmt::Debug for Socket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Socket")
     }

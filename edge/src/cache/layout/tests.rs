@@ -47,11 +47,11 @@ fn keys_keep_installations_and_regions_apart() {
     let (installation, region) = ("starfall-test".parse().unwrap(), "us-east".parse().unwrap());
     assert_eq!(
         region_key(&installation, &region),
-        "liveevents:{starfall-test:us-east}:v1:state"
+        "liveevent:{starfall-test:us-east}:v1:state"
     );
     assert_eq!(
         trust_key(&installation),
-        "liveevents:{starfall-test}:v1:trust"
+        "liveevent:{starfall-test}:v1:trust"
     );
 }
 
