@@ -7,7 +7,7 @@ use super::variable;
 
 /// The version of a region that Redis holds.
 pub fn stored_version(installation: &str, region: &str) -> Option<u64> {
-    let key = format!("liveevents:{{{installation}:{region}}}:v1:state");
+    let key = format!("liveevent:{{{installation}:{region}}}:v1:state");
     ask(&["HGET", &key, "version"]).map(|text| text.parse().unwrap())
 }
 
