@@ -34,9 +34,11 @@ async fn game_servers_that_misbehave_on_the_websocket_port() {
     // some break the rules of HTTP, or of WebSocket,
     for _ in 0..50 {
         let mut stream = TcpStream::connect(edge.listener()).await.unwrap();
-        let noise: Vec<u8> = (0..1 + random.below(4_000))
+        let mut noise: Vec<u8> = (0..1 + random.below(4_000))
             .map(|_| random.next() as u8)
             .collect();
+        // No method begins so.
+        noise[0] = 0;
         // It may hang up before it has taken all.
         let _ = stream.write_all(&noise).await;
         let mut broken = subscribe(edge, &token).await.unwrap();
@@ -44,6 +46,15 @@ async fn game_servers_that_misbehave_on_the_websocket_port() {
             let _ = stream.write_all(&noise).await;
         }
     }
+    eventually("the noise was counted", || async {
+        (edge.metric("http_malformed_total").await >= 50.0).then_some(())
+    })
+    .await;
+    let log = edge.process.log();
+    assert!(logged(
+        &log,
+        &["closed a connection that does not speak HTTP"]
+    ));
     // some those of the protocol,
     let table = [
         (
