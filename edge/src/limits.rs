@@ -72,8 +72,8 @@ pub(crate) const WARM_START_DEADLINE: Duration = Duration::from_secs(5);
 /// much older than it was.
 pub(crate) const CONTACT_REFRESH: Duration = Duration::from_secs(5);
 
-/// How often keys and revocations are offered to Redis again, in case it lost them.
-pub(crate) const TRUST_REFRESH: Duration = Duration::from_secs(60);
+/// How often Redis is told again what has not changed, in case it lost it.
+pub(crate) const CACHE_REFRESH: Duration = Duration::from_secs(60);
 
 /// Between looks into Redis for one region, however many receivers ask for it.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_secs(1);

@@ -20,8 +20,8 @@ use tracing::{debug, info, warn};
 use super::store::{Store, StoreError, Written};
 use super::{Cache, State};
 use crate::limits::{
-    CACHE_FLUSH_DEADLINE, CACHE_RETRY_BASE, CACHE_RETRY_MAX, CONTACT_REFRESH, LOOK_INTERVAL,
-    TRUST_REFRESH, WARM_START_DEADLINE,
+    CACHE_FLUSH_DEADLINE, CACHE_REFRESH, CACHE_RETRY_BASE, CACHE_RETRY_MAX, CONTACT_REFRESH,
+    LOOK_INTERVAL, WARM_START_DEADLINE,
 };
 use crate::metrics::CacheMetrics;
 use crate::replica::{Publication, Published, Region, Replica, Step};
@@ -173,7 +173,7 @@ impl Owner {
         if let Some((serial, signed)) = trust.as_deref() {
             let saved = self
                 .saved_trust
-                .is_some_and(|(saved, when)| saved == *serial && when.elapsed() < TRUST_REFRESH);
+                .is_some_and(|(saved, when)| saved == *serial && when.elapsed() < CACHE_REFRESH);
             if !saved {
                 self.store.save_trust(*serial, signed).await?;
                 self.saved_trust = Some((*serial, Instant::now()));
@@ -271,9 +271,10 @@ impl Owner {
             book.suspect = None;
         }
         let at = published.cursor();
-        let fresh = book
-            .told
-            .is_some_and(|(told, when)| told >= contact || when.elapsed() < CONTACT_REFRESH);
+        let fresh = book.told.is_some_and(|(told, when)| {
+            let age = when.elapsed();
+            age < CONTACT_REFRESH || (told >= contact && age < CACHE_REFRESH)
+        });
         if book.written == Some(at) && fresh {
             return Ok(());
         }
