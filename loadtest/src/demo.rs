@@ -1,7 +1,7 @@
 //! The show: realistic events on their way from a REST call to game servers, with the times it took.
 //!
-//! Whatever should have arrived and did not, or arrived where it should not, is said and makes the run
-//! fail; the show goes on meanwhile.
+//! A change that does not arrive ends the show; whatever else is not as it should be is said, and makes the
+//! run fail at its end.
 
 mod cast;
 mod events;

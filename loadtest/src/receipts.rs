@@ -2,7 +2,7 @@
 //!
 //! A game server holds a change once it has received its version *or a later one*: an edge may merge
 //! what a slow receiver missed. A change's moment of commit is known from whoever received exactly its
-//! version; if nobody did, it is left out of what is measured from the commit, and counted.
+//! version; where nobody did, it has to be asked for, since just those changes took long.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use liveevents_client::{Observer, Update};
-use liveevents_protocol::id::RegionId;
+use liveevents_protocol::id::{ChangeId, RegionId};
 use liveevents_protocol::version::{Epoch, Version};
 use parking_lot::Mutex;
 
@@ -61,9 +61,14 @@ impl Receipts {
     }
 }
 
+/// When each version of each region was committed.
+pub type Commits = HashMap<(RegionId, Version), Timestamp>;
+
 /// A change, as the origin answered it.
 #[derive(Debug, Clone)]
 pub struct Change {
+    /// Its name.
+    pub id: ChangeId,
     /// When the answer was there.
     pub answered: Instant,
     /// The version that each region reached by it.
@@ -83,32 +88,35 @@ pub struct Arrivals {
     pub expected: u64,
     /// Those that did not get it.
     pub lost: u64,
-    /// Changes and regions whose moment of commit nobody was told.
-    pub commit_unknown: u64,
+}
+
+/// The moments of commit that game servers were told.
+#[must_use]
+pub fn commits(epoch: Epoch, servers: &[(RegionId, Vec<Receipt>)]) -> Commits {
+    servers
+        .iter()
+        .flat_map(|(region, receipts)| receipts.iter().map(move |receipt| (region, receipt)))
+        .filter(|(_, receipt)| receipt.epoch == epoch)
+        .filter_map(|(region, receipt)| {
+            Some(((region.clone(), receipt.version), receipt.committed_at?))
+        })
+        .collect()
 }
 
 /// Puts changes and receipts together. Receipts of an epoch other than `epoch` count for nothing.
 #[must_use]
 pub fn arrivals(
     epoch: Epoch,
+    commits: &Commits,
     changes: &[Change],
     servers: &[(RegionId, Vec<Receipt>)],
 ) -> Arrivals {
-    let committed: HashMap<(&RegionId, Version), Timestamp> = servers
-        .iter()
-        .flat_map(|(region, receipts)| receipts.iter().map(move |receipt| (region, receipt)))
-        .filter(|(_, receipt)| receipt.epoch == epoch)
-        .filter_map(|(region, receipt)| Some(((region, receipt.version), receipt.committed_at?)))
-        .collect();
     let mut arrivals = Arrivals::default();
     for change in changes {
         let (mut last_at, mut last_since_commit) = (None, None);
         let mut is_whole = true;
         for (region, &version) in &change.regions {
-            let commit = committed.get(&(region, version)).copied();
-            if commit.is_none() {
-                arrivals.commit_unknown += 1;
-            }
+            let commit = commits.get(&(region.clone(), version)).copied();
             for (_, receipts) in servers.iter().filter(|(of, _)| of == region) {
                 arrivals.expected += 1;
                 let Some(receipt) = first_holding(receipts, epoch, version) else {
@@ -171,6 +179,7 @@ mod tests {
 
         fn change(&self, answered: u64, regions: &[(&str, u64)]) -> Change {
             Change {
+                id: ChangeId(Uuid::nil()),
                 answered: self.start + Duration::from_millis(answered),
                 regions: regions
                     .iter()
@@ -205,11 +214,9 @@ mod tests {
             (region("a"), vec![scene.receipt(2, 230, Some(185))]),
             (region("b"), vec![scene.receipt(7, 300, Some(95))]),
         ];
-        let arrivals = arrivals(EPOCH, &changes, &servers);
-        assert_eq!(
-            (arrivals.expected, arrivals.lost, arrivals.commit_unknown),
-            (5, 0, 0)
-        );
+        let commits = commits(EPOCH, &servers);
+        let arrivals = arrivals(EPOCH, &commits, &changes, &servers);
+        assert_eq!((arrivals.expected, arrivals.lost), (5, 0));
         // A histogram of three digits.
         let of = |spread: &Spread| (spread.len(), spread.at(0.0).round(), spread.max().round());
         assert_eq!(of(&arrivals.answer_to_last), (2, 30.0, 200.0));
@@ -231,15 +238,14 @@ mod tests {
             (region("a"), vec![scene.receipt(2, 5, None)]),
             (region("a"), vec![scene.receipt(1, 4, None), other]),
         ];
-        let arrivals = arrivals(EPOCH, &changes, &servers);
+        let commits = commits(EPOCH, &servers);
+        let arrivals = arrivals(EPOCH, &commits, &changes, &servers);
         assert_eq!((arrivals.expected, arrivals.lost), (4, 1));
         assert_eq!(arrivals.answer_to_last.len(), 1);
         assert_eq!(arrivals.answer_to_last.max(), 5.0);
-        // Nobody was told when either was committed.
-        assert_eq!(
-            (arrivals.commit_unknown, arrivals.commit_to_last.len()),
-            (2, 0)
-        );
+        // Nobody was told when either was committed, so that has to be asked for.
+        assert!(commits.is_empty());
+        assert_eq!(arrivals.commit_to_last.len(), 0);
     }
 
     #[test]
@@ -249,7 +255,8 @@ mod tests {
         };
         let changes = [scene.change(100, &[("a", 1)])];
         let servers = [(region("a"), vec![scene.receipt(1, 60, Some(80))])];
-        let arrivals = arrivals(EPOCH, &changes, &servers);
+        let commits = commits(EPOCH, &servers);
+        let arrivals = arrivals(EPOCH, &commits, &changes, &servers);
         assert_eq!(arrivals.answer_to_last.max(), 0.0);
         assert_eq!(arrivals.commit_to_last.max(), 0.0);
     }

@@ -18,8 +18,8 @@ use crate::arguments::Subscribe;
 use crate::failure::Failure;
 use crate::fleet::{self, GameServer};
 use crate::limits;
-use crate::receipts::{Change, Receipts, arrivals};
-use crate::rest::Rest;
+use crate::receipts::{Change, Commits, Receipts, arrivals, commits};
+use crate::rest::{Changed, Rest};
 use crate::spread::Spread;
 
 /// Runs it.
@@ -77,7 +77,9 @@ pub async fn run(arguments: &Subscribe) -> Result<Report, Failure> {
         away: away as u64,
         ..Report::default()
     };
-    Ok(report.with_arrivals(&arrivals(epoch, &changes, &received)))
+    let mut commits = commits(epoch, &received);
+    ask_for_missing(&rest, &changes, &mut commits).await?;
+    Ok(report.with_arrivals(&arrivals(epoch, &commits, &changes, &received)))
 }
 
 /// Opens the game servers, a batch at a time, and waits until each holds its region.
@@ -140,9 +142,11 @@ async fn make_changes(
         let deployed = rest.deploy(event, *revision, regions, exposure).await?;
         let answered = Instant::now();
         request.record(u64::try_from((answered - asked).as_micros()).unwrap_or(u64::MAX));
+        let Changed { change_id, regions } = deployed.changed();
         changes.push(Change {
+            id: change_id,
             answered,
-            regions: deployed.changed().regions,
+            regions,
         });
     }
     Ok(changes)
@@ -168,6 +172,24 @@ async fn wait_for(
     }
     let state = servers.iter().find_map(|server| server.client.state())?;
     Some((state.epoch(), arguments.changes))
+}
+
+/// Learns from the origin when those changes were committed that no game server received by themselves.
+async fn ask_for_missing(
+    rest: &Rest,
+    changes: &[Change],
+    commits: &mut Commits,
+) -> Result<(), Failure> {
+    for change in changes {
+        let mut versions = change.regions.iter();
+        if versions.all(|(region, &version)| commits.contains_key(&(region.clone(), version))) {
+            continue;
+        }
+        for (region, reach) in rest.change(change.id).await?.regions {
+            commits.insert((region, reach.version), reach.committed_at);
+        }
+    }
+    Ok(())
 }
 
 fn has_exposure(server: &GameServer, (event, _): &(EventId, Revision), last: u32) -> bool {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use liveevents_protocol::id::{EventId, RegionId};
+use liveevents_protocol::id::{ChangeId, EventId, RegionId};
 use liveevents_protocol::version::{Epoch, Revision, Version};
 use tokio::task::JoinSet;
 
@@ -12,7 +12,7 @@ use super::cast::{Cast, PLAYERS, audience};
 use super::stage::{Stage, drawn};
 use crate::failure::Failure;
 use crate::limits;
-use crate::receipts::{Change, arrivals};
+use crate::receipts::{Change, Commits, arrivals};
 use crate::rest::{ChangeRecord, Changed, Rest};
 
 /// Sees, says and remembers.
@@ -46,24 +46,30 @@ impl<'a> Witness<'a> {
         })
     }
 
-    /// Watches a change arrive, and says how long it took.
+    /// Watches a change arrive, and says how long it took. One that does not arrive everywhere ends the show.
     pub(super) async fn watch(
         &mut self,
         changed: &Changed,
         answered: Instant,
     ) -> Result<(), Failure> {
-        self.fill_bars(&changed.regions).await;
-        let record = self.acks(changed).await?;
+        let deadline = Instant::now() + limits::ARRIVAL;
+        self.fill_bars(&changed.regions, deadline).await;
+        let record = self.acks(changed, deadline).await?;
+        let before = self.wrong.len();
         for (region, &version) in &changed.regions {
-            let line = self.arrival(region, version, answered, &record);
+            let line = self.arrival(changed.change_id, region, version, answered, &record);
             self.stage.say(line).await;
+        }
+        // What follows would only fail again, after as long a wait each.
+        if self.wrong.len() > before {
+            return Err(Failure::Wrong(self.wrong.clone()));
         }
         Ok(())
     }
 
     /// Waits until every game server of these regions holds its version, with a bar for each region.
-    async fn fill_bars(&self, regions: &BTreeMap<RegionId, Version>) {
-        let deadline = tokio::time::Instant::now() + limits::ARRIVAL;
+    async fn fill_bars(&self, regions: &BTreeMap<RegionId, Version>, deadline: Instant) {
+        let deadline = tokio::time::Instant::from_std(deadline);
         let mut waiting = JoinSet::new();
         let mut bars = BTreeMap::new();
         for (region, &version) in regions {
@@ -90,8 +96,7 @@ impl<'a> Witness<'a> {
     }
 
     /// Asks the origin until every edge has acked, or for so long.
-    async fn acks(&self, changed: &Changed) -> Result<ChangeRecord, Failure> {
-        let deadline = Instant::now() + limits::ARRIVAL;
+    async fn acks(&self, changed: &Changed, deadline: Instant) -> Result<ChangeRecord, Failure> {
         loop {
             let record = self.rest.change(changed.change_id).await?;
             if record.converged || Instant::now() >= deadline {
@@ -104,6 +109,7 @@ impl<'a> Witness<'a> {
     /// How a change arrived in one region, as a line; what is missing is wrong.
     fn arrival(
         &mut self,
+        id: ChangeId,
         region: &RegionId,
         version: Version,
         answered: Instant,
@@ -114,45 +120,46 @@ impl<'a> Witness<'a> {
             .of(region)
             .map(|(_, own)| (region.clone(), own.to_vec()))
             .collect();
-        let regions = BTreeMap::from([(region.clone(), version)]);
-        let change = Change { answered, regions };
-        let Some(epoch) = self.cast.epoch() else {
-            return format!("  {region}: nobody holds anything");
+        let (Some(epoch), Some(reach)) = (self.cast.epoch(), record.regions.get(region)) else {
+            self.wrong
+                .push(format!("version {version} of {region} is not known"));
+            return format!("  {:<13}nothing is known", region.as_str());
         };
-        let found = arrivals(epoch, &[change], &servers);
-        if found.lost > 0 {
-            let lost = found.lost;
+        let commits = Commits::from([((region.clone(), version), reach.committed_at)]);
+        let change = Change {
+            id,
+            answered,
+            regions: BTreeMap::from([(region.clone(), version)]),
+        };
+        let found = arrivals(epoch, &commits, &[change], &servers);
+        let (of, edges) = (servers.len(), &reach.edges);
+        let have = of.saturating_sub(usize::try_from(found.lost).unwrap_or(of));
+        if have < of || edges.applied < edges.of || edges.of == 0 {
             self.wrong.push(format!(
-                "version {version} did not reach {lost} game server(s) of {region}"
+                "version {version} of {region} reached {have} of {of} game servers and {} of {} edges in \
+                 {:?}",
+                edges.applied,
+                edges.of,
+                limits::ARRIVAL
             ));
         }
-        let acks = record.regions.get(region).map_or_else(
-            || "the origin does not know it".to_owned(),
-            |reach| {
-                let last = reach.milliseconds.as_ref().map(|took| took.last);
-                let last = last
-                    .map(|last| format!(" + {last:.1} ms"))
-                    .unwrap_or_default();
-                format!(
-                    "{}/{} edges acked{last}",
-                    reach.edges.applied, reach.edges.of
-                )
-            },
-        );
-        if !record.converged {
-            self.wrong
-                .push(format!("version {version} of {region}: {acks}"));
-        }
-        let have = servers
-            .len()
-            .saturating_sub(usize::try_from(found.lost).unwrap_or(0));
+        let took = |to: f64, from: &str| format!(", {from} + {to:.1} ms");
+        let last = found.answer_to_last.quantiles().map(|answer| {
+            let commit = took(found.commit_to_last.max(), "commit");
+            commit + &took(answer.max_ms, "answer")
+        });
+        let acked = reach
+            .milliseconds
+            .as_ref()
+            .map(|acks| took(acks.last, "commit"));
         format!(
-            "  {:<13}{} {have}/{} game servers at version {version}: commit + {:.1} ms, answer + {:.1} ms; {acks}",
+            "  {:<13}{} {have}/{of} game servers at version {version}{}; {}/{} edges acked{}",
             region.as_str(),
-            drawn(have, servers.len()),
-            servers.len(),
-            found.commit_to_last.max(),
-            found.answer_to_last.max(),
+            drawn(have, of),
+            last.unwrap_or_default(),
+            edges.applied,
+            edges.of,
+            acked.unwrap_or_default(),
         )
     }
 

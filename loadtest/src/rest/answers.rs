@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use liveevents_protocol::id::{ChangeId, DeploymentId, EdgeId, EventId, RegionId};
 use liveevents_protocol::model::Assignment;
 use liveevents_protocol::version::{Epoch, Revision, Version};
@@ -59,7 +60,12 @@ pub struct ChangeRecord {
 
 /// A change in one region.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Reach {
+    /// Which version.
+    pub version: Version,
+    /// When it was committed.
+    pub committed_at: Timestamp,
     /// Edges that should have it.
     pub edges: Edges,
     /// From the commit to the acks.
@@ -152,6 +158,7 @@ mod tests {
 
         let record: ChangeRecord = serde_json::from_str(
             r#"{"changeId": "…", "converged": false, "regions": {"us-east": {"version": 3,
+                "committedAt": "2026-11-24T12:00:00.123456Z",
                 "edges": {"applied": 1, "of": 2, "stragglers": ["edge-2"]},
                 "milliseconds": {"p50": 1.5, "p99": 1.5, "last": 1.5}}}}"#,
         )

@@ -41,8 +41,6 @@ pub struct Report {
     pub lost: u64,
     /// Game servers that ended with something else than what was last deployed.
     pub wrong: u64,
-    /// Changes and regions for which no edge told when they were committed.
-    pub commit_unknown: u64,
     /// Game servers without a connection at the end.
     pub away: u64,
 }
@@ -57,7 +55,6 @@ impl Report {
             commit_to_each: arrivals.commit_to_each.quantiles(),
             deliveries: arrivals.expected,
             lost: arrivals.lost,
-            commit_unknown: arrivals.commit_unknown,
             ..self
         }
     }
@@ -121,9 +118,6 @@ impl fmt::Display for Report {
             "lost {}, wrong {}, away {}",
             self.lost, self.wrong, self.away
         )?;
-        if self.commit_unknown > 0 {
-            write!(f, ", moment of commit unknown {}", self.commit_unknown)?;
-        }
         Ok(())
     }
 }
@@ -155,7 +149,6 @@ mod tests {
             deliveries: 2000,
             lost: 0,
             wrong: 0,
-            commit_unknown: 2,
             away: 0,
         }
     }
@@ -172,7 +165,7 @@ commit to last receiver            unknown
 commit to each receiver            unknown
 REST call                             1.50      2.00     10.25     11.00
 
-lost 0, wrong 0, away 0, moment of commit unknown 2";
+lost 0, wrong 0, away 0";
         assert_eq!(report().to_string(), expected);
     }
 
