@@ -20,13 +20,13 @@ use liveevents_protocol::message::{
 };
 use liveevents_service::token::Claims;
 use tokio::sync::watch;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::Serving;
 use super::registry::{Entry, Place};
 use super::socket::{Incoming, Line, Socket, Unsent};
-use crate::limits::{CLOSE_DEADLINE, GOAWAY_SPREAD, MISSED_PINGS, PING_INTERVAL};
+use crate::limits::{CLOSE_DEADLINE, GOAWAY_SPREAD, LOOK_INTERVAL, MISSED_PINGS, PING_INTERVAL};
 use crate::replica::{Published, Region, Step};
 
 /// Why a connection ends.
@@ -256,6 +256,11 @@ impl<'a, S: Line> Connection<'a, S> {
                     self.ping().await?;
                     continue;
                 }
+                // Another edge may have written since the last look.
+                () = sleep(LOOK_INTERVAL), if self.told_ahead => {
+                    self.serving.cache.look(self.region.id());
+                    continue;
+                }
                 // An error would mean that the region is gone, which this task holds.
                 _ = self.wake.changed(), if due.is_none() => continue,
                 () = std::future::ready(()), if due.is_some() => {}
@@ -323,10 +328,6 @@ impl<'a, S: Line> Connection<'a, S> {
         if self.unanswered >= MISSED_PINGS {
             let message = format!("no sign of life for {MISSED_PINGS} pings");
             return Err(End::Close(CloseReason::TimedOut, message));
-        }
-        if self.told_ahead {
-            // Another edge may have written since the last look.
-            self.serving.cache.look(self.region.id());
         }
         self.unanswered = self.unanswered.saturating_add(1);
         Ok(self.socket.ping().await?)
