@@ -91,7 +91,7 @@ pub fn start(
 /// Waits until every one of them holds its region.
 ///
 /// # Errors
-/// Naming the first that does not, within [`limits::OPEN`].
+/// Naming the first that does not, within a minute.
 pub async fn ready(servers: &[GameServer]) -> Result<(), FleetError> {
     let deadline = Instant::now() + limits::OPEN;
     for server in servers {
