@@ -226,8 +226,8 @@ async fn a_terminated_program_ends_well(pool: PgPool) {
     timeout(LIMIT, waiting).await.unwrap();
     let id = child.id().to_string();
     assert!(
-        Command::new("kill")
-            .args(["-TERM", &id])
+        Command::new("sh")
+            .args(["-c", &format!("kill -TERM {id}")])
             .status()
             .unwrap()
             .success()

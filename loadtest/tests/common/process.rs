@@ -88,8 +88,8 @@ impl Process {
     pub async fn terminate(&mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
+            Command::new("sh")
+                .args(["-c", &format!("kill -TERM {pid}")])
                 .status()
                 .unwrap()
                 .success()
