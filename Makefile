@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint build fuzz sqlx-prepare clean-local tools-nextest tools-deny tools-sqlx tools-fuzz
+.PHONY: help demo test bench lint build fuzz sqlx-prepare clean-local tools-nextest tools-deny tools-sqlx tools-fuzz
 
 # Any cargo-nextest does; the others are pinned since what they accept and write changes with the version.
 NEXTEST_VERSION := 0.9.143
@@ -26,6 +26,9 @@ demo: ## run the whole system and watch a rollout (DEMO_EXIT=1: end after the sh
 test: tools-nextest ## run all tests (NEXTEST_ARGS: what to add for nextest)
 	@SQLX_OFFLINE=true cargo build --workspace --bins --tests
 	@SQLX_OFFLINE=true deploy/services run --nginx -- cargo nextest run --workspace $(NEXTEST_ARGS)
+
+bench: ## measure how fast changes reach 1000 game servers (SERVERS, CHANGES, RATE, RUNS)
+	@deploy/bench
 
 lint: tools-deny tools-sqlx ## check format, lints, dependencies, SQL against the migrations, shell scripts
 	cargo fmt --all --check

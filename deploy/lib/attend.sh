@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Running a command to its end, whatever happens. Sourced by deploy/services and deploy/demo/run.
+# Running a command to its end, whatever happens. Sourced by deploy/services, deploy/demo/run and deploy/bench.
 
 # attend CMD...: runs it, passes on the signals that come meanwhile, ends what it leaves behind, and returns its status.
 # From then on signals are ignored, so that cleaning up is not cut short.
