@@ -1,3 +1,5 @@
+//! The configuration of the origin, as processes give it.
+
 use liveevents_service::config::{Sources, Start, section, settings_markdown};
 
 use super::*;

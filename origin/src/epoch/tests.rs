@@ -1,3 +1,5 @@
+//! When an epoch ends, and that the next is later.
+
 use liveevents_protocol::position::Digest;
 use liveevents_protocol::version::Version;
 

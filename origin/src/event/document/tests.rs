@@ -1,3 +1,5 @@
+//! What makes a document, and what does not.
+
 use super::*;
 use serde_json::{Value, json};
 

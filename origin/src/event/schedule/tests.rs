@@ -1,3 +1,5 @@
+//! Occurrences by region, zone and rule.
+
 use super::*;
 use jiff::Span;
 use std::collections::BTreeSet;
