@@ -28,7 +28,18 @@ async fn every_metric_moves(pool: PgPool) {
         .await
         .must(204);
     let scrape = || origin.send(Request::get("/metrics").body(Body::empty()).unwrap());
-    let connected = scrape().await.text;
+    let limit = std::time::Duration::from_secs(30);
+    // A connection is idle again a moment after the answer that it was for.
+    let idle = async {
+        loop {
+            let text = scrape().await.text;
+            if !text.contains("liveevents_database_connections_idle 0\n") {
+                break text;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let connected = tokio::time::timeout(limit, idle).await.unwrap();
 
     // The keeper notices that the database has gone.
     pool.close().await;
@@ -44,7 +55,6 @@ async fn every_metric_moves(pool: PgPool) {
         stop.cancel();
     };
     let kept = origin.trust.clone().run(stop.clone());
-    let limit = std::time::Duration::from_secs(30);
     tokio::time::timeout(limit, async { tokio::join!(kept, failures) })
         .await
         .unwrap();
