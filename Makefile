@@ -30,9 +30,10 @@ test: tools-nextest ## run all tests (NEXTEST_ARGS: what to add for nextest)
 bench: ## measure how fast changes reach 1000 game servers (SERVERS, CHANGES, RATE, RUNS)
 	@deploy/bench
 
-lint: tools-deny tools-sqlx ## check format, lints, dependencies, SQL against the migrations, shell scripts
+lint: tools-deny tools-sqlx ## check format, lints, examples in docs, dependencies, SQL against the migrations, shell scripts
 	cargo fmt --all --check
 	SQLX_OFFLINE=true cargo clippy --workspace --all-targets -- -D warnings
+	SQLX_OFFLINE=true cargo test --quiet --doc --workspace
 	cargo deny check bans licenses sources
 	$(PREPARE) --check
 	deploy/lib/lint-shell
