@@ -40,10 +40,10 @@ pub(super) fn entries(
         }
         let needed: BTreeSet<Revision> =
             after.into_iter().flat_map(Assignment::revisions).collect();
+        let all = (event.clone(), Revision(0))..=(event.clone(), Revision(u32::MAX));
         let there: BTreeSet<Revision> = held
             .contents
-            .iter()
-            .filter(|(of, _)| of == event)
+            .range(all)
             .map(|(_, revision)| *revision)
             .collect();
         for &revision in needed.difference(&there) {

@@ -1,14 +1,16 @@
 //! Before a change is committed, the edge's own code applies and evaluates it, from the bytes that edges
 //! will get. What could not be applied never becomes a version.
 
+use std::collections::BTreeSet;
+
 use liveevents_protocol::codec;
-use liveevents_protocol::entry::{Delta, Entry, Snapshot, Stamped};
+use liveevents_protocol::entry::{Delta, Entry, EntryKey, Snapshot, Stamped};
 use liveevents_protocol::evaluate::{Keys, evaluate};
 use liveevents_protocol::frame::FORMAT_V1;
 use liveevents_protocol::id::RegionId;
-use liveevents_protocol::model::BucketBy;
+use liveevents_protocol::model::{Assignment, BucketBy};
 use liveevents_protocol::state::RegionState;
-use liveevents_protocol::version::{Epoch, Version};
+use liveevents_protocol::version::{BasisPoints, Epoch, Version};
 
 use super::{ChangeError, Edit, Held};
 
@@ -29,7 +31,7 @@ pub(super) fn verify(
     };
     let entries = codec::decode_entries(FORMAT_V1, encoded)
         .map_err(|error| unappliable(error.to_string()))?;
-    let brought: Vec<_> = entries.iter().map(Entry::key).collect();
+    let brought: BTreeSet<EntryKey> = entries.iter().map(Entry::key).collect();
     let before = RegionState::from_snapshot(Snapshot {
         epoch,
         version: BEFORE,
@@ -52,7 +54,7 @@ pub(super) fn verify(
         };
         let event = &assignment.event_id;
         for revision in assignment.revisions() {
-            let key = liveevents_protocol::entry::EntryKey::Content(event.clone(), revision);
+            let key = EntryKey::Content(event.clone(), revision);
             let held = held.contents.contains(&(event.clone(), revision));
             if held == brought.contains(&key) {
                 return Err(unappliable(format!(
@@ -60,18 +62,110 @@ pub(super) fn verify(
                 )));
             }
         }
-        let keys = [(BucketBy::PLAYER, "verification")];
-        for occurrence in assignment.schedule.occurrences().iter().take(1) {
-            let outcome = evaluate(assignment, Keys(&keys), occurrence.opens);
-            if outcome
-                .revision()
-                .is_some_and(|r| !assignment.revisions().any(|of| of == r))
-            {
-                return Err(unappliable(format!(
-                    "{event} shows a revision it does not name"
-                )));
-            }
+        if !shows_what_it_should(assignment) {
+            return Err(unappliable(format!("{event} would not be shown")));
         }
     }
     Ok(())
+}
+
+/// Whether somebody who must be shown something at the first opening is: with a live revision or a
+/// candidate for all, unless it is suspended.
+fn shows_what_it_should(assignment: &Assignment) -> bool {
+    let Some(first) = assignment.schedule.occurrences().first() else {
+        return true;
+    };
+    let candidate = assignment.candidate.as_ref();
+    let for_all = candidate.is_some_and(|candidate| candidate.exposure == BasisPoints::ALL);
+    let expected = !assignment.suspension.is_suspended() && (assignment.live.is_some() || for_all);
+    let name = candidate.map_or(BucketBy::PLAYER, |candidate| candidate.bucket_by.0.as_str());
+    let outcome = evaluate(assignment, Keys(&[(name, "anybody")]), first.opens);
+    outcome.revision().is_some() || !expected
+}
+
+#[cfg(test)]
+mod tests {
+    use liveevents_protocol::model::{Candidate, Suspension};
+    use liveevents_protocol::schedule::{Occurrence, Schedule};
+    use liveevents_protocol::version::Revision;
+
+    use super::*;
+
+    const EPOCH: Epoch = Epoch(uuid::Uuid::from_u128(1));
+
+    fn assignment() -> Assignment {
+        let opens = jiff::Timestamp::from_second(1_000).unwrap();
+        let closes = jiff::Timestamp::from_second(2_000).unwrap();
+        Assignment {
+            event_id: "sale".parse().unwrap(),
+            salt: "s".to_owned(),
+            live: Some(Revision(1)),
+            candidate: None,
+            schedule: Schedule::new(vec![Occurrence { opens, closes }]).unwrap(),
+            suspension: Suspension::default(),
+        }
+    }
+
+    fn judge(held: &Held, encoded: &[u8]) -> Result<(), String> {
+        let region = "us-east".parse().unwrap();
+        let edits = [Edit::Put(assignment())];
+        verify(&region, EPOCH, held, encoded, &edits).map_err(|error| error.to_string())
+    }
+
+    fn entries(assignment: &Assignment) -> Vec<u8> {
+        codec::encode_entries(&[Entry::from(assignment.clone())]).unwrap()
+    }
+
+    #[test]
+    fn what_an_edge_could_not_apply_is_refused() {
+        let assignment = assignment();
+        let mut held = Held::default();
+        let missing = judge(&held, &entries(&assignment)).unwrap_err();
+        assert!(
+            missing.contains("revision 1 of sale is not there"),
+            "{missing}"
+        );
+
+        held.contents
+            .insert((assignment.event_id.clone(), Revision(1)));
+        assert_eq!(judge(&held, &entries(&assignment)), Ok(()));
+
+        let undecodable = judge(&held, &[1, 2, 3]).unwrap_err();
+        assert!(undecodable.contains("us-east"), "{undecodable}");
+
+        let gone = Entry::Removal(EntryKey::Content(assignment.event_id.clone(), Revision(1)));
+        let both = [Entry::from(assignment), gone];
+        let torn = judge(&held, &codec::encode_entries(&both).unwrap()).unwrap_err();
+        assert!(torn.contains("is not there"), "{torn}");
+    }
+
+    #[test]
+    fn whoever_is_meant_by_all_is_shown_something() {
+        let candidate = |exposure| Candidate {
+            revision: Revision(2),
+            exposure: BasisPoints::new(exposure).unwrap(),
+            bucket_by: BucketBy("match".to_owned()),
+        };
+        let live = assignment();
+        let staged = Assignment {
+            live: None,
+            candidate: Some(candidate(0)),
+            ..live.clone()
+        };
+        let all = Assignment {
+            candidate: Some(candidate(10_000)),
+            ..staged.clone()
+        };
+        let suspension = Suspension {
+            paused: false,
+            stopped: true,
+        };
+        let stopped = Assignment {
+            suspension,
+            ..live.clone()
+        };
+        for assignment in [live, staged, all, stopped] {
+            assert!(shows_what_it_should(&assignment), "{assignment:?}");
+        }
+    }
 }

@@ -19,7 +19,7 @@ use super::hub::Hub;
 use crate::epoch::{Cause, Judgement, judge};
 use crate::limits::{DATABASE_DEADLINE, MAX_REGIONS_PER_EDGE};
 use crate::metrics::PushMetrics;
-use crate::store::{self, StoreError, region_log};
+use crate::store::{self, region_log};
 
 /// Why a hello was refused.
 #[derive(Debug)]
@@ -213,9 +213,3 @@ impl Judge {
 
 /// Waits at most so long for a hello, handshake included.
 pub const DEADLINE: Duration = liveevents_protocol::limits::HELLO_DEADLINE;
-
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        Self::internal(&error)
-    }
-}
