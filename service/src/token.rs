@@ -3,6 +3,7 @@
 //! JWTs signed with Ed25519 (`alg` EdDSA and nothing else). This file says what a token claims and makes
 //! one; [`Verifier`] judges them.
 
+mod known;
 mod verifier;
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! Who may not connect is told so by an answer in the envelope, before the upgrade. Afterwards the connection is a
 //! task of the tracker that the process drains at its end; axum's own upgrade would let it go.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -51,7 +53,13 @@ pub(super) async fn subscribe(
     );
     let span = info_span!(parent: None, "subscription", server = caller.subject());
     let upgrade = hyper::upgrade::on(request);
-    let served = upgraded(serving.clone(), upgrade, caller.0, place).instrument(span);
+    let served = upgraded(
+        serving.clone(),
+        upgrade,
+        Arc::unwrap_or_clone(caller.0),
+        place,
+    )
+    .instrument(span);
     serving.connections.spawn(served);
     Ok(response)
 }

@@ -49,7 +49,7 @@ impl Authority {
     ///
     /// # Errors
     /// If it is not accepted, and why.
-    pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+    pub fn verify(&self, token: &str) -> Result<Arc<Claims>, TokenError> {
         self.verifier
             .verify(token, self.clock.now(), **self.expiry.load())
     }
@@ -57,7 +57,7 @@ impl Authority {
 
 /// Whoever sent the request, by their token. As an extractor it refuses a request without a good one.
 #[derive(Debug, Clone)]
-pub struct Caller(pub Claims);
+pub struct Caller(pub Arc<Claims>);
 
 impl Caller {
     /// Passes one of these roles.

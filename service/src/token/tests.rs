@@ -1,5 +1,7 @@
 //! Tokens that are good, and every way of not being.
 
+use std::sync::{Arc, LazyLock};
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, encode};
@@ -51,7 +53,9 @@ fn sign(claims: &Claims) -> String {
 }
 
 fn verify(token: &str) -> Result<Claims, TokenError> {
-    verifier().verify(token, at(NOW), Expiry::Strict)
+    static VERIFIER: LazyLock<Verifier> = LazyLock::new(verifier);
+    let judged = VERIFIER.verify(token, at(NOW), Expiry::Strict);
+    judged.map(Arc::unwrap_or_clone)
 }
 
 /// A token of any header and payload, signed by key `a` as EdDSA all the same.
@@ -159,6 +163,40 @@ fn a_revoked_token_stays_revoked_also_where_expiry_is_excused() {
         let judged = verifier.verify(&token, at(now), expiry);
         assert_eq!(judged, Err(TokenError::Revoked));
     }
+}
+
+#[test]
+fn what_was_found_right_once_is_still_judged_by_time_revocation_and_keys() {
+    let verifier = verifier();
+    let token = sign(&claims(Role::Player));
+    let judge = |now| {
+        let judged = verifier.verify(&token, at(now), Expiry::Strict);
+        judged.map(|claims| claims.subject.clone())
+    };
+    for _ in 0..2 {
+        assert_eq!(judge(NOW), Ok("somebody".to_owned()));
+        assert_eq!(judge(NOW + 60), Err(TokenError::Expired));
+    }
+    let mut revoking = bundle(2);
+    revoking.revoked.push(Revoked {
+        token: claims(Role::Player).id,
+        until: at(NOW + 60),
+    });
+    verifier.replace(&revoking).unwrap();
+    assert_eq!(judge(NOW), Err(TokenError::Revoked));
+    verifier.replace(&bundle(3)).unwrap();
+    assert!(judge(NOW).is_ok());
+    let mut other = bundle(4);
+    other.keys = vec![keys("b").public()];
+    verifier.replace(&other).unwrap();
+    assert_eq!(judge(NOW), Err(TokenError::UnknownKey));
+    // A key of the same name is not the same key.
+    other.serial = 5;
+    other.keys[0].kid = keys("a").public().kid;
+    verifier.replace(&other).unwrap();
+    assert_eq!(judge(NOW), Err(TokenError::BadSignature));
+    verifier.replace(&bundle(6)).unwrap();
+    assert!(judge(NOW).is_ok());
 }
 
 #[test]

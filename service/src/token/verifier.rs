@@ -4,9 +4,10 @@
 //! our keys, and its `alg` must be EdDSA whatever the key. Then issuer, installation, revocation and last
 //! expiry, so that a revoked token is told from an expired one.
 //!
-//! Reading never locks: the bundle in force is behind an atomic pointer and is replaced whole.
+//! Reading never locks: the bundle in force is behind an atomic pointer and is replaced whole. A signature found
+//! right is remembered as long as the keys stay the same; all the rest is judged at each request.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use liveevents_protocol::id::{Installation, TokenId};
 use liveevents_protocol::trust::TrustBundle;
 
+use super::known::Known;
 use super::{Claims, ISSUER, Payload};
 use crate::limits::MAX_TOKEN;
 use crate::trust::TrustError;
@@ -34,8 +36,18 @@ pub struct Verifier {
 struct Trusted {
     /// None before the first bundle.
     serial: Option<u64>,
-    keys: HashMap<String, DecodingKey>,
+    /// None before the first bundle.
+    keys: Option<Arc<KeySet>>,
     revoked: HashSet<TokenId>,
+}
+
+/// The keys of a bundle, and what they were found to have signed. Shared by bundles that have the same keys: a
+/// revocation must not make every token be verified again.
+#[derive(Debug)]
+struct KeySet {
+    public: BTreeMap<String, [u8; 32]>,
+    keys: HashMap<String, DecodingKey>,
+    known: Known,
 }
 
 /// What becomes of a token past its time.
@@ -122,17 +134,18 @@ impl Verifier {
         if bundle.installation != self.installation {
             return Err(TrustError::ForeignInstallation);
         }
-        let keys = bundle
-            .keys
-            .iter()
-            .map(|public| {
-                VerifyingKey::from_bytes(&public.key).map_err(|_| TrustError::BadKey)?;
-                Ok((public.kid.clone(), DecodingKey::from_ed_der(&public.key)))
-            })
-            .collect::<Result<_, _>>()?;
+        let mut public = BTreeMap::new();
+        for key in &bundle.keys {
+            VerifyingKey::from_bytes(&key.key).map_err(|_| TrustError::BadKey)?;
+            public.insert(key.kid.clone(), key.key);
+        }
+        let held = self.trusted.load().keys.clone();
+        let keys = held
+            .filter(|held| held.public == public)
+            .unwrap_or_else(|| Arc::new(KeySet::new(public)));
         let next = Arc::new(Trusted {
             serial: Some(bundle.serial),
-            keys,
+            keys: Some(keys),
             revoked: bundle.revoked.iter().map(|revoked| revoked.token).collect(),
         });
         let before = self.trusted.rcu(|current| {
@@ -157,9 +170,9 @@ impl Verifier {
         token: &str,
         now: Timestamp,
         expiry: Expiry,
-    ) -> Result<Claims, TokenError> {
+    ) -> Result<Arc<Claims>, TokenError> {
         let trusted = self.trusted.load();
-        let claims = self.authentic(&trusted, token)?;
+        let claims = self.authentic(trusted.keys.as_deref(), token)?;
         if claims.installation != self.installation {
             return Err(TokenError::ForeignInstallation);
         }
@@ -173,7 +186,10 @@ impl Verifier {
     }
 
     /// The claims of a token that one of our keys has signed, as our issuer.
-    fn authentic(&self, trusted: &Trusted, token: &str) -> Result<Claims, TokenError> {
+    fn authentic(&self, trusted: Option<&KeySet>, token: &str) -> Result<Arc<Claims>, TokenError> {
+        if let Some(claims) = trusted.and_then(|trusted| trusted.known.find(token)) {
+            return Ok(claims);
+        }
         if token.len() > MAX_TOKEN {
             return Err(TokenError::Malformed);
         }
@@ -185,9 +201,7 @@ impl Verifier {
             // RFC 7515: an extension that must be understood, and we understand none.
             return Err(TokenError::Malformed);
         }
-        if trusted.serial.is_none() {
-            return Err(TokenError::NoKeys);
-        }
+        let trusted = trusted.ok_or(TokenError::NoKeys)?;
         let kid = header.kid.ok_or(TokenError::UnknownKey)?;
         let key = trusted.keys.get(&kid).ok_or(TokenError::UnknownKey)?;
         let payload = jsonwebtoken::decode::<Payload<'_>>(token, key, &self.validation)
@@ -199,7 +213,23 @@ impl Verifier {
         if payload.iss != ISSUER {
             return Err(TokenError::WrongIssuer);
         }
-        Ok(payload.claims.into_owned())
+        let claims = Arc::new(payload.claims.into_owned());
+        trusted.known.remember(token, &claims);
+        Ok(claims)
+    }
+}
+
+impl KeySet {
+    fn new(public: BTreeMap<String, [u8; 32]>) -> Self {
+        let keys = public
+            .iter()
+            .map(|(kid, key)| (kid.clone(), DecodingKey::from_ed_der(key)))
+            .collect();
+        Self {
+            public,
+            keys,
+            known: Known::new(),
+        }
     }
 }
 
@@ -209,5 +239,56 @@ fn excused(claims: &Claims, expiry: Expiry) -> bool {
         Expiry::AcceptIfExpiredAfter(since) => {
             !claims.role.is_person() && claims.expires_at >= since
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use liveevents_protocol::trust::Revoked;
+
+    use super::super::{Role, Signer};
+    use super::*;
+    use crate::keys::Keys;
+
+    #[test]
+    fn a_signature_is_verified_once_for_as_long_as_the_keys_stay() {
+        let keys = |name: &str| Keys::derive(&name.repeat(32).into()).unwrap();
+        let bundle = |serial, key: &Keys, revoked: &[TokenId]| TrustBundle {
+            installation: "starfall-test".parse().unwrap(),
+            serial,
+            keys: vec![key.public()],
+            revoked: revoked
+                .iter()
+                .map(|&token| Revoked {
+                    token,
+                    until: Timestamp::MAX,
+                })
+                .collect(),
+        };
+        let claims = Claims {
+            installation: "starfall-test".parse().unwrap(),
+            subject: "p-1".to_owned(),
+            role: Role::Player,
+            regions: Vec::new(),
+            id: TokenId(uuid::Uuid::from_u128(1)),
+            issued_at: Timestamp::UNIX_EPOCH,
+            expires_at: Timestamp::MAX,
+        };
+        let token = Signer::new(&keys("a")).unwrap().sign(&claims).unwrap();
+        let verifier = Verifier::new("starfall-test".parse().unwrap());
+        let known = || {
+            let trusted = verifier.trusted.load();
+            trusted.keys.as_ref().unwrap().known.find(&token).is_some()
+        };
+        verifier.replace(&bundle(1, &keys("a"), &[])).unwrap();
+        assert!(!known());
+        let now = Timestamp::UNIX_EPOCH;
+        verifier.verify(&token, now, Expiry::Strict).unwrap();
+        assert!(known());
+        let other = TokenId(uuid::Uuid::from_u128(2));
+        verifier.replace(&bundle(2, &keys("a"), &[other])).unwrap();
+        assert!(known(), "a revocation forgets no other token");
+        verifier.replace(&bundle(3, &keys("b"), &[])).unwrap();
+        assert!(!known());
     }
 }
