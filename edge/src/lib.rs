@@ -10,6 +10,7 @@ pub mod config;
 mod limits;
 mod metrics;
 
+mod delivery;
 mod replica;
 
 mod cache;

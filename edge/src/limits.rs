@@ -57,6 +57,25 @@ pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(30);
 /// What the origin may send ahead of our reading: one frame at its largest, twice.
 pub(crate) const RECEIVE_WINDOW: u32 = 8 * 1024 * 1024 + 256 * 1024;
 
+// Delivery reports.
+
+/// Between two reports of what a region's game servers have, unless all have just got to the newest version: what
+/// 10,000 of them say within a second is one frame of a few hundred bytes.
+pub(crate) const DELIVERY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Nacks of one region that are told apart, by event, revision, version and reason.
+pub(crate) const MAX_NACKS: usize = 64;
+
+/// Nacks of one game server that are remembered, so that each counts once. Beyond it the oldest versions' are
+/// forgotten, and not counted again either.
+pub(crate) const NACKS_EACH: usize = 16;
+
+/// Characters of a nack's reason.
+pub(crate) const MAX_REASON: usize = 200;
+
+/// How far this machine's clock and the origin's may be from each other before that is said.
+pub(crate) const CLOCK_OFF: Duration = Duration::from_millis(500);
+
 // Cache.
 
 /// Connecting to Redis.
