@@ -4,6 +4,9 @@
 //! Lock order: the caller has locked the event, then the deployment; here follow the epoch (shared) and
 //! the rows of `region_heads` by ascending id. So every change of a region waits for the one before it,
 //! and versions have no gaps: a transaction that fails takes its version back with it.
+//!
+//! A change is one version in each region, unless its entries are more than a row holds: then it is several,
+//! one after another, each with whole events. A stop of everything is never too large to be made.
 
 mod entries;
 mod verify;
@@ -75,7 +78,8 @@ pub struct Request {
 pub struct Committed {
     /// Its identifier.
     pub change: ChangeId,
-    /// The version that each region has reached by it. Regions in which nothing changed are left out.
+    /// The version that each region has reached by it, the last of its versions there. Regions in which
+    /// nothing changed are left out.
     pub regions: BTreeMap<RegionId, Version>,
 }
 
@@ -93,11 +97,13 @@ pub enum ChangeError {
         /// The revision without content.
         revision: Revision,
     },
-    /// One region's row is too large.
-    #[error("too much at once in region {region}")]
+    /// What happens to a single event is too much for a row.
+    #[error("region {region} has no room for {event}")]
     TooLarge {
         /// Where.
         region: RegionId,
+        /// What.
+        event: EventId,
         /// How much.
         #[source]
         source: EncodeError,
@@ -115,7 +121,7 @@ pub enum ChangeError {
     Store(#[from] StoreError),
 }
 
-/// One region's part of a change, encoded and judged, ready to be written.
+/// One version of a change in one region, encoded and judged, ready to be written.
 #[derive(Debug)]
 pub(crate) struct RegionRow {
     pub(crate) region: RegionId,
@@ -149,34 +155,67 @@ pub async fn commit(conn: &mut PgConnection, request: &Request) -> Result<Commit
     let mut rows = Vec::new();
     for (region, edits) in &request.edits {
         let held = held.remove(region).unwrap_or_default();
-        let entries = entries::entries(&held, edits, &request.contents)?;
-        if entries.is_empty() {
-            continue;
-        }
-        let Some((head, digest)) = heads.get(region) else {
+        let Some(&(mut version, mut digest)) = heads.get(region) else {
             continue;
         };
-        let encoded = codec::encode_entries(&entries).map_err(|source| ChangeError::TooLarge {
-            region: region.clone(),
-            source,
-        })?;
-        verify::verify(region, epoch, &held, &encoded, edits)?;
-        let version = head.next();
-        let digest = digest.chain(version, change, FORMAT_V1, &encoded);
-        rows.push(RegionRow {
-            region: region.clone(),
-            version,
-            entries,
-            encoded,
-            digest,
-        });
+        for piece in pieces(region, &held, edits, &request.contents)? {
+            verify::verify(region, epoch, &held, &piece.encoded, piece.edits)?;
+            version = version.next();
+            digest = digest.chain(version, change, FORMAT_V1, &piece.encoded);
+            rows.push(RegionRow {
+                region: region.clone(),
+                version,
+                entries: piece.entries,
+                encoded: piece.encoded,
+                digest,
+            });
+        }
     }
     store::region_log::write_change(conn, change, &request.decision).await?;
     store::assignments::write(conn, &rows).await?;
     store::region_log::append(conn, epoch, change, &rows).await?;
+    // Of several versions of one region the last one stays.
     let regions = rows
         .into_iter()
         .map(|row| (row.region, row.version))
         .collect();
     Ok(Committed { change, regions })
+}
+
+/// What fits into one row.
+struct Piece<'a> {
+    edits: &'a [Edit],
+    entries: Vec<Entry>,
+    encoded: Vec<u8>,
+}
+
+/// The edits in rows: one, or halved until each fits; none where nothing changes.
+fn pieces<'a>(
+    region: &RegionId,
+    held: &Held,
+    edits: &'a [Edit],
+    contents: &[Content],
+) -> Result<Vec<Piece<'a>>, ChangeError> {
+    let entries = entries::entries(held, edits, contents)?;
+    if entries.is_empty() {
+        return Ok(Vec::new());
+    }
+    match (codec::encode_entries(&entries), edits) {
+        (Ok(encoded), _) => Ok(vec![Piece {
+            edits,
+            entries,
+            encoded,
+        }]),
+        (Err(source), [] | [_]) => Err(ChangeError::TooLarge {
+            region: region.clone(),
+            event: entries[0].key().event().clone(),
+            source,
+        }),
+        (Err(_), _) => {
+            let (first, rest) = edits.split_at(edits.len() / 2);
+            let mut pieces_of_both = pieces(region, held, first, contents)?;
+            pieces_of_both.extend(pieces(region, held, rest, contents)?);
+            Ok(pieces_of_both)
+        }
+    }
 }

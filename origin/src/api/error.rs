@@ -23,7 +23,7 @@ impl From<ChangeError> for ApiError {
         match error {
             ChangeError::UnknownRegion(region) => Self::not_found("region", &region),
             ChangeError::TooLarge { .. } => {
-                Self::Conflict(format!("{error}; name fewer events or regions"))
+                Self::Conflict(format!("{error}; make it smaller"))
             }
             ChangeError::Store(error) => error.into(),
             ChangeError::MissingContent { .. } | ChangeError::Unappliable { .. } => {

@@ -126,8 +126,8 @@ pub async fn write_change(
     Ok(())
 }
 
-/// Moves the heads, appends one row a region and notifies. Its time is taken last, so that it lies as
-/// close to the commit as a statement can.
+/// Moves the heads, appends the rows, in order of version within a region, and notifies. Their time is taken
+/// last, so that it lies as close to the commit as a statement can.
 ///
 /// # Errors
 /// If the database does not take it.
@@ -145,12 +145,16 @@ pub(crate) async fn append(
         "WITH rows AS (
              SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[])
                  AS t (region_id, version, entries, digest)),
+         last AS (
+             SELECT DISTINCT ON (region_id) region_id, version, digest,
+                 count(*) OVER (PARTITION BY region_id) AS versions
+             FROM rows ORDER BY region_id, version DESC),
          heads AS (
-             UPDATE region_heads h SET version = r.version, digest = r.digest
-             FROM rows r WHERE h.region_id = r.region_id),
+             UPDATE region_heads h SET version = l.version, digest = l.digest
+             FROM last l WHERE h.region_id = l.region_id),
          regions AS (
-             INSERT INTO change_regions (change_id, region_id, epoch, version)
-             SELECT $5, region_id, $6, version FROM rows)
+             INSERT INTO change_regions (change_id, region_id, epoch, version, versions)
+             SELECT $5, region_id, $6, version, versions FROM last)
          INSERT INTO region_log (region_id, version, epoch, change_id, format, entries, digest, committed_at)
          SELECT region_id, version, $6, $5, $7, entries, digest, clock_timestamp() FROM rows",
         &regions,
@@ -253,8 +257,8 @@ pub async fn position(
     .transpose()
 }
 
-/// Forgets the rows and tombstones that lie more than `keep` versions below a region's head, and raises
-/// the floor to match. The row at the floor stays, so that a cursor there can be checked.
+/// Forgets the rows and tombstones that lie more than `keep` versions below a region's head, with what edges
+/// told of them, and raises the floor to match. The row at the floor stays, so that a cursor there can be checked.
 ///
 /// # Errors
 /// If the database does not answer. The caller owns the transaction.
@@ -282,7 +286,9 @@ pub async fn compact(conn: &mut PgConnection, of: &RegionId, keep: u64) -> Resul
     .execute(&mut *conn)
     .await?;
     sqlx::query!(
-        "DELETE FROM region_acks WHERE region_id = $1 AND version < $2",
+        "WITH times AS (DELETE FROM delivery_times WHERE region_id = $1 AND version < $2),
+         nacks AS (DELETE FROM nacks WHERE region_id = $1 AND version < $2)
+         DELETE FROM region_acks WHERE region_id = $1 AND version < $2",
         of.as_str(),
         floor
     )

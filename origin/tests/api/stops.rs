@@ -1,9 +1,20 @@
 //! Stop and resume.
 
+use liveevents_origin::change::{self, Decision, Edit, Request};
+use liveevents_origin::event::document::Document;
+use liveevents_origin::event::fields::EventFields;
+use liveevents_origin::store::{self, region_log};
+use liveevents_protocol::codec;
+use liveevents_protocol::entry::Delta;
+use liveevents_protocol::id::EventId;
+use liveevents_protocol::model::{Assignment, Suspension};
+use liveevents_protocol::schedule::Schedule;
+use liveevents_protocol::state::RegionState;
+use liveevents_protocol::version::{Revision, Version};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::common::{Caller, Origin};
+use crate::common::{Caller, NOW, Origin};
 
 async fn deployed(pool: PgPool) -> Origin {
     let origin = Origin::start(pool).await;
@@ -166,4 +177,100 @@ async fn a_stop_waits_for_no_event(pool: PgPool) {
         .must(200);
     drop(held);
     assert_eq!(stopped(&origin.admin(), "us-east").await, ["sale"]);
+}
+
+/// Puts events with assignments of 100 KB into a region. In life a thousand occurrences make them large, or
+/// there are many; a long salt is quicker to encode.
+async fn crowd(pool: &PgPool, region: &str, count: usize) {
+    let fields = crate::common::event("crowd", json!({}));
+    let mut fields: EventFields = serde_json::from_value(fields).unwrap();
+    fields.event_id = None;
+    let document = Document::parse(&fields).unwrap();
+    for part in (0..count).collect::<Vec<_>>().chunks(20) {
+        let mut tx = pool.begin().await.unwrap();
+        let (mut edits, mut contents) = (Vec::new(), Vec::new());
+        for n in part {
+            let event: EventId = format!("crowd-{n}").parse().unwrap();
+            store::events::insert(
+                &mut tx,
+                &event,
+                "salt",
+                &document,
+                "test",
+                NOW.parse().unwrap(),
+            )
+            .await
+            .unwrap();
+            contents.push(document.to_content(event.clone(), Revision(1)));
+            edits.push(Edit::Put(Assignment {
+                event_id: event,
+                salt: "s".repeat(100_000),
+                live: Some(Revision(1)),
+                candidate: None,
+                schedule: Schedule::default(),
+                suspension: Suspension::default(),
+            }));
+        }
+        let decision = Decision {
+            kind: "Test",
+            actor: "test".to_owned(),
+            reason: None,
+            event: None,
+            deployment: None,
+            trace_id: None,
+        };
+        let request = Request {
+            decision,
+            edits: [(region.parse().unwrap(), edits)].into(),
+            contents,
+        };
+        change::commit(&mut tx, &request).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_stop_of_more_than_one_version_holds_is_made_in_several(pool: PgPool) {
+    let origin = Origin::start(pool.clone()).await;
+    crowd(&pool, "us-east", 60).await;
+    let admin = origin.admin();
+    let done = admin.post("/stop", json!({ "all": true })).await.must(200);
+    assert_eq!(
+        done["regions"],
+        json!({ "us-east": 5 }),
+        "after three versions two more, of which the last is named"
+    );
+
+    let mut tx = store::begin_snapshot(&pool).await.unwrap();
+    let region = "us-east".parse().unwrap();
+    let (snapshot, position) = store::snapshot::read(&mut tx, &region)
+        .await
+        .unwrap()
+        .unwrap();
+    let of_log = region_log::position(&mut tx, &region, Version(5)).await;
+    assert_eq!(of_log.unwrap(), Some(position));
+    let mut state = RegionState::empty(position.epoch);
+    let rows = region_log::rows_after(&mut tx, &region, Version::ZERO, 10)
+        .await
+        .unwrap();
+    assert_eq!(rows[3].change, rows[4].change, "one decision");
+    for row in rows {
+        let entries = codec::decode_entries(row.format, &row.entries).unwrap();
+        let delta = Delta::of_row(position.epoch, row.version, entries);
+        state = state.apply(&delta).unwrap();
+    }
+    assert!(
+        RegionState::from_snapshot(snapshot)
+            .unwrap()
+            .same_as(&state)
+    );
+    let assigned = state.assignments().count();
+    let stopped = state.assignments().filter(|a| a.suspension.stopped).count();
+    assert_eq!((assigned, stopped), (60, 60));
+
+    let resumed = admin
+        .post("/resume", json!({ "all": true }))
+        .await
+        .must(200);
+    assert_eq!(resumed["regions"], json!({ "us-east": 7 }));
 }
