@@ -4,7 +4,7 @@
 //! origin, or Redis, or both, it goes on with what it last knew and says how old that is.
 //!
 //! In reading order: what it is told to be, what it holds, where that comes from, what survives a restart, who is
-//! served, and how it all starts and ends.
+//! served and over what, and how it all starts and ends.
 
 pub mod config;
 mod limits;
@@ -17,5 +17,6 @@ mod cache;
 mod uplink;
 
 mod serve;
+pub mod websocket;
 
 pub mod run;
