@@ -9,6 +9,7 @@ mod caller;
 mod error;
 mod extract;
 mod layers;
+mod quota;
 mod serve;
 mod trace;
 
@@ -19,5 +20,6 @@ pub use caller::{Authority, Caller};
 pub use error::{ApiError, BoxError, Checks, FieldError};
 pub use extract::{Json, Path, Query};
 pub use layers::layers;
+pub use quota::{Allowance, Quota};
 pub use serve::{Capacity, serve};
 pub use trace::TraceId;

@@ -20,6 +20,11 @@ pub const KNOWN_TOKENS: usize = 64 * 1024;
 /// The longest token that is remembered: one of a few regions has 400 bytes. A longer one is verified each time.
 pub const MAX_KNOWN_TOKEN: usize = 1024;
 
+/// Callers whose quota one table can count at once, a power of two; at eight bytes each, half a megabyte. A caller
+/// takes a place for as long as their quota is not whole: at 50,000 requests a second from as many callers, who are
+/// allowed 1,000 a minute each, 3,000 places.
+pub const QUOTA_PLACES: usize = 64 * 1024;
+
 /// How long a request may take from its headers to the head of its answer, its body included. Every
 /// call to Postgres has a shorter deadline of its own; this is the net, and bounds a trickled body.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(30);

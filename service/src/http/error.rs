@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
 
+use super::quota;
 use super::trace::{self, TraceId};
 use crate::logs::chain;
 
@@ -287,12 +288,7 @@ impl IntoResponse for ApiError {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Self::RateLimited { limit, retry_after } => {
-                // Rounded up: a caller who comes back in the named second finds room.
-                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-                headers.insert("x-ratelimit-limit", HeaderValue::from(limit));
-                headers.insert("x-ratelimit-remaining", HeaderValue::from(0));
-                headers.insert("x-ratelimit-reset", HeaderValue::from(seconds));
+                quota::tell_refused(limit, retry_after, headers);
             }
             _ => {}
         }
