@@ -2,6 +2,7 @@
 //!
 //!     cargo run -p liveevents-edge --example echo -- 127.0.0.1:9001
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,9 +15,12 @@ use axum::routing::get;
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use liveevents_edge::websocket::{Event, Lost, Outgoing, Reader, accept, frame, upgraded};
+use liveevents_service::http::{self, Capacity};
+use liveevents_service::metrics::{HttpMetrics, Metrics};
 use tokio::net::TcpListener;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// What an edge allows is less; suites try 16 MiB.
@@ -41,7 +45,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(address: SocketAddr) -> std::io::Result<()> {
+async fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
     let connections = TaskTracker::new();
@@ -49,7 +53,20 @@ async fn serve(address: SocketAddr) -> std::io::Result<()> {
         let connections = connections.clone();
         async move { upgrade(request, &connections) }
     }));
-    axum::serve(listener, router).await
+    let capacity = Capacity {
+        connections: 1_000,
+        drain: DEADLINE,
+    };
+    let metrics = HttpMetrics::new(&Metrics::new()?)?;
+    http::serve(
+        listener,
+        router,
+        capacity,
+        metrics,
+        CancellationToken::new(),
+    )
+    .await;
+    Ok(())
 }
 
 fn upgrade(request: Request, connections: &TaskTracker) -> Response {
