@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint build fuzz sqlx-prepare clean-local tools-nextest tools-deny tools-sqlx tools-fuzz
+.PHONY: help demo test bench lint build fuzz autobahn sqlx-prepare clean-local tools-nextest tools-deny tools-sqlx tools-fuzz
 
 # Any cargo-nextest does; the others are pinned since what they accept and write changes with the version.
 NEXTEST_VERSION := 0.9.143
@@ -46,6 +46,9 @@ fuzz: tools-fuzz ## run every fuzz target for FUZZ_SECONDS (30)
 	  mkdir -p "fuzz/corpus/$$target"; \
 	  cargo fuzz run --sanitizer none "$$target" "fuzz/corpus/$$target" golden/v1 -- -max_total_time=$(FUZZ_SECONDS); \
 	done
+
+autobahn: ## run the Autobahn test suite for WebSocket servers against the edge's framing
+	@deploy/lib/autobahn
 
 sqlx-prepare: tools-sqlx ## write .sqlx anew after a change of SQL or migrations
 	$(PREPARE)

@@ -10,6 +10,8 @@ tool() {
   case $1 in
     postgres) find_postgres ;;
     redis) find_redis ;;
+    python) find_python ;;
+    gorilla-websocket) find_gorilla_websocket ;;
     *) PATH=$SERVER_PATH command -v "$1" ;;
   esac
 }
@@ -42,6 +44,9 @@ package() {
   case $1 in
     postgres) echo postgresql ;;
     redis) echo redis-server ;;
+    python) echo python3-venv ;;
+    go) echo golang-go ;;
+    gorilla-websocket) echo golang-github-gorilla-websocket-dev ;;
     *) echo "$1" ;;
   esac
 }
@@ -62,4 +67,17 @@ find_redis() {
   server=$(PATH=$SERVER_PATH command -v redis-server) || return 1
   version=$("$server" --version | sed -nE 's/.* v=([0-9]+).*/\1/p')
   ((${version:-0} >= 7)) && echo "$server"
+}
+
+# One that can make environments.
+find_python() {
+  local python
+  python=$(command -v python3) || return 1
+  "$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo "$python"
+}
+
+# Debian's folder of Go packages, with this one in it.
+find_gorilla_websocket() {
+  local folder=/usr/share/gocode
+  [ -d "$folder/src/github.com/gorilla/websocket" ] && echo "$folder"
 }
