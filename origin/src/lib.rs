@@ -1,7 +1,7 @@
 //! The origin: owns Postgres and every decision, answers the REST API, and pushes to edges.
 //!
 //! In reading order: how it is configured and wired, what events are, what a deployment makes of them,
-//! how a change is committed, where it is stored, and how it is asked for.
+//! how a change is committed and when it has arrived, where it is stored, and how it is asked for.
 
 pub mod config;
 pub mod limits;
@@ -20,6 +20,7 @@ pub mod event;
 pub mod rollout;
 
 pub mod change;
+pub mod convergence;
 pub mod epoch;
 pub mod seal;
 pub mod store;

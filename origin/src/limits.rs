@@ -108,3 +108,10 @@ pub const MAX_TOKEN_LIFE: SignedDuration = SignedDuration::from_hours(24 * 366 *
 
 /// The words given for a decision, in characters.
 pub const MAX_REASON: usize = 2_000;
+
+/// An edge not heard from for longer is waited for no more: it is not coming back by itself.
+pub const AWAY_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+
+/// How long after a change edges that are away are awaited, unless a deployment says otherwise: a process
+/// that is started anew and a machine that reboots are back within it.
+pub const CONVERGENCE_GRACE: SignedDuration = SignedDuration::from_secs(60);

@@ -11,6 +11,10 @@ mod push {
     pub(crate) mod origin;
 }
 
+use std::sync::{Arc, Weak};
+
+use liveevents_origin::limits::FEED_BYTES;
+use liveevents_origin::push::feed::Next;
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::frame::{EdgeFrame, OriginFrame};
 use liveevents_protocol::position::{Digest, Position, SealedPosition};
@@ -58,11 +62,11 @@ async fn a_new_edge_gets_a_snapshot_then_rows_and_a_returning_one_only_rows(pool
     edge.hello(&origin, "e1", &[(REGION, Some(rows.position))])
         .await;
     assert!(matches!(edge.next().await, OriginFrame::Welcome { .. }));
+    let logged = origin.logged(REGION).await;
     for version in 3..=12 {
-        assert_eq!(
-            edge.next_rows().await.position.position.version,
-            Version(version)
-        );
+        let told = edge.next_rows().await;
+        assert_eq!(told.position.position.version, Version(version));
+        assert_eq!(told.rows, logged[version as usize - 1..][..1], "as stored");
     }
 }
 
@@ -84,6 +88,7 @@ async fn rows_that_left_the_feed_come_from_the_log_and_compacted_ones_as_a_snaps
         (rows.rows.len(), rows.position.position.version),
         (20, Version(21))
     );
+    assert_eq!(rows.rows, origin.logged(REGION).await[1..], "as stored");
     edge.drop_connection();
 
     origin.compact(REGION, 5).await;
@@ -291,6 +296,7 @@ async fn garbage_is_refused_with_a_reason(pool: PgPool) {
 #[sqlx::test(migrations = "../migrations")]
 async fn an_edge_that_takes_nothing_delays_nobody_and_ends_current(pool: PgPool) {
     let origin = Origin::start(pool).await;
+    let region = REGION.parse().unwrap();
     let mut slow = ScriptedEdge::connect(&origin).await;
     slow.hello(&origin, "slow", &[(REGION, None)]).await;
     slow.next().await;
@@ -299,16 +305,29 @@ async fn an_edge_that_takes_nothing_delays_nobody_and_ends_current(pool: PgPool)
     quick.hello(&origin, "quick", &[(REGION, None)]).await;
     quick.next().await;
     quick.next().await;
-    // 40 contents of 200 KB that does not compress: far more than the slow edge's window.
-    for n in 0..40 {
+    // 60 contents of 200 KB that hardly compress: far more than the slow edge's window, and the feed's.
+    let mut rows = Vec::new();
+    for n in 0..60 {
+        let before = origin.sealed(REGION).await.position;
         origin.large_change(REGION, n).await;
         assert_eq!(
             quick.next_rows().await.position.position.version,
             Version(n + 1)
         );
+        let Next::Row(row) = origin.hub.feed(&region).unwrap().next(Some(&before)) else {
+            panic!("the newest row is in the feed");
+        };
+        rows.push(Arc::downgrade(&row));
     }
+    // The slow edge is in the middle of a row. That one, and what the feed keeps, is all there is.
+    let kept = || rows.iter().filter_map(Weak::upgrade);
+    let largest = kept().map(|row| row.frame.len()).max().unwrap();
+    let bytes: usize = kept().map(|row| row.frame.len()).sum();
+    assert!(kept().count() < rows.len(), "some have left the feed");
+    assert!(bytes <= FEED_BYTES + largest, "{bytes} bytes are kept");
+
     let mut reached = Version::ZERO;
-    while reached < Version(40) {
+    while reached < Version(60) {
         let rows = slow.next_rows().await;
         assert_eq!(rows.rows[0].version, reached.next());
         reached = rows.position.position.version;

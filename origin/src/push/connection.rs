@@ -304,12 +304,11 @@ impl Connection {
             let held = cursor.position;
             let reached = match feed.next(held.as_ref()) {
                 Next::Current => return Ok(()),
-                Next::Rows(rows) => {
-                    for row in &rows {
-                        self.write(&row.frame).await?;
-                    }
-                    self.shared.metrics.rows_sent.inc_by(rows.len() as u64);
-                    rows.last().map(|row| row.position.position)
+                Next::Row(row) => {
+                    drop(feed);
+                    self.write(&row.frame).await?;
+                    self.shared.metrics.rows_sent.inc();
+                    Some(row.position.position)
                 }
                 Next::Log => self.send_log(&region, held).await?,
                 Next::Snapshot => None,

@@ -35,8 +35,9 @@ pub struct Feed {
 pub enum Next {
     /// It holds the head, or more than this replica has yet read.
     Current,
-    /// By these rows.
-    Rows(Vec<Arc<FeedRow>>),
+    /// By this row, and then perhaps by more: one at a time, so that an edge that takes it slowly keeps no
+    /// other in memory.
+    Row(Arc<FeedRow>),
     /// By rows that only the log still has.
     Log,
     /// By a snapshot.
@@ -95,13 +96,14 @@ impl Feed {
         }
         let behind = head.version.0 - position.version.0;
         let kept = self.rows.len() as u64;
-        if behind <= kept {
-            let skip = usize::try_from(kept - behind).unwrap_or(usize::MAX);
-            Next::Rows(self.rows.iter().skip(skip).cloned().collect())
-        } else if position.version >= self.floor {
-            Next::Log
-        } else {
-            Next::Snapshot
+        let row = kept.checked_sub(behind).and_then(|at| {
+            let at = usize::try_from(at).ok()?;
+            self.rows.get(at)
+        });
+        match row {
+            Some(row) => Next::Row(row.clone()),
+            None if position.version >= self.floor => Next::Log,
+            None => Next::Snapshot,
         }
     }
 }
@@ -146,10 +148,7 @@ mod tests {
     fn told(feed: &Feed, held: Option<Position>) -> String {
         match feed.next(held.as_ref()) {
             Next::Current => "current".to_owned(),
-            Next::Rows(rows) => format!(
-                "{:?}",
-                rows.iter().map(|r| r.row.version).collect::<Vec<_>>()
-            ),
+            Next::Row(row) => row.row.version.to_string(),
             Next::Log => "log".to_owned(),
             Next::Snapshot => "snapshot".to_owned(),
         }
@@ -165,8 +164,8 @@ mod tests {
             (Some(position(5, 3)), "snapshot"),
             (Some(position(5, 4)), "log"),
             (Some(position(5, 9)), "log"),
-            (Some(position(5, 10)), "[11, 12]"),
-            (Some(position(5, 11)), "[12]"),
+            (Some(position(5, 10)), "11"),
+            (Some(position(5, 11)), "12"),
             (Some(position(5, 12)), "current"),
             (Some(position(5, 13)), "current"),
             (Some(position(6, 1)), "current"),

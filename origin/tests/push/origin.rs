@@ -20,12 +20,12 @@ use liveevents_origin::push::registry::Registry;
 use liveevents_origin::seal::Sealer;
 use liveevents_origin::store::{self, region_log};
 use liveevents_origin::{quic, tls};
-use liveevents_protocol::frame::Hello;
+use liveevents_protocol::frame::{Hello, Row};
 use liveevents_protocol::id::{BootId, ChangeId, EventId, Installation, RegionId, TokenId};
 use liveevents_protocol::model::{Assignment, BucketBy, Candidate};
 use liveevents_protocol::position::{Position, SealedPosition};
 use liveevents_protocol::trust::{Revoked, SignedTrust, TrustBundle};
-use liveevents_protocol::version::{BasisPoints, Epoch, Revision};
+use liveevents_protocol::version::{BasisPoints, Epoch, Revision, Version};
 use liveevents_service::clock::Clock;
 use liveevents_service::http::Authority;
 use liveevents_service::keys::Keys;
@@ -48,6 +48,7 @@ pub(crate) struct Origin {
     pub(crate) installation: Installation,
     pub(crate) metrics: PushMetrics,
     pub(crate) sealer: Sealer,
+    pub(crate) hub: Arc<Hub>,
     pool: PgPool,
     keys: Keys,
     folder: tempfile::TempDir,
@@ -120,7 +121,7 @@ impl Origin {
         };
         let judge = Judge {
             pool: pool.clone(),
-            hub,
+            hub: hub.clone(),
             authority: Authority::new(verifier, clock.clone()),
             clock: clock.clone(),
             metrics: metrics.clone(),
@@ -141,6 +142,7 @@ impl Origin {
             installation,
             metrics,
             sealer,
+            hub,
             pool,
             keys,
             folder,
@@ -266,6 +268,20 @@ impl Origin {
             digest: head.digest,
         };
         self.sealer.seal(&region, position)
+    }
+
+    /// The rows of a region's log, as they are stored.
+    pub(crate) async fn logged(&self, region: &str) -> Vec<Row> {
+        let mut conn = self.pool.acquire().await.unwrap();
+        let rows = region_log::rows_after(&mut conn, &region.parse().unwrap(), Version::ZERO, 100);
+        let rows = rows.await.unwrap().into_iter();
+        rows.map(|row| Row {
+            version: row.version,
+            change: row.change,
+            committed_at: row.committed_at,
+            entries: row.entries,
+        })
+        .collect()
     }
 
     pub(crate) async fn epoch(&self) -> Epoch {
