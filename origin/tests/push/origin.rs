@@ -273,15 +273,17 @@ impl Origin {
     /// The rows of a region's log, as they are stored.
     pub(crate) async fn logged(&self, region: &str) -> Vec<Row> {
         let mut conn = self.pool.acquire().await.unwrap();
-        let rows = region_log::rows_after(&mut conn, &region.parse().unwrap(), Version::ZERO, 100);
-        let rows = rows.await.unwrap().into_iter();
-        rows.map(|row| Row {
-            version: row.version,
-            change: row.change,
-            committed_at: row.committed_at,
-            entries: row.entries,
-        })
-        .collect()
+        let region = region.parse().unwrap();
+        let rows = region_log::rows_after(&mut conn, &region, Version::ZERO, 100).await;
+        rows.unwrap()
+            .into_iter()
+            .map(|row| Row {
+                version: row.version,
+                change: row.change,
+                committed_at: row.committed_at,
+                entries: row.entries,
+            })
+            .collect()
     }
 
     pub(crate) async fn epoch(&self) -> Epoch {
