@@ -16,8 +16,10 @@ use crate::entry::{Entry, Stamped};
 use crate::frame::{EdgeFrame, OriginFrame};
 use crate::limits;
 use crate::trust::TrustBundle;
+use crate::version::Version;
 
 pub use framing::{FrameDecoder, RawFrame};
+pub use v1::RawEntry;
 
 /// Why bytes are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -122,6 +124,25 @@ pub fn decode_entries(format: u8, bytes: &[u8]) -> Result<Vec<Entry>, DecodeErro
         crate::frame::FORMAT_V1 => v1::decode_entries(bytes),
         other => Err(DecodeError::UnknownFormat(other)),
     }
+}
+
+/// Reads the entries of one log row without looking into them.
+///
+/// # Errors
+/// If the format is unknown or the bytes are no list of entries.
+pub fn read_entries(format: u8, bytes: &[u8]) -> Result<Vec<RawEntry>, DecodeError> {
+    match format {
+        crate::frame::FORMAT_V1 => v1::raw_entries(bytes),
+        other => Err(DecodeError::UnknownFormat(other)),
+    }
+}
+
+/// Reads stamped entries without looking into them.
+///
+/// # Errors
+/// If the bytes are no list of stamped entries.
+pub fn read_stamped(bytes: &[u8]) -> Result<Vec<(Version, RawEntry)>, DecodeError> {
+    v1::raw_stamped(bytes)
 }
 
 /// Encodes stamped entries: a snapshot chunk, or a value in an edge's cache.

@@ -5,16 +5,24 @@
 
 mod convert;
 mod list;
+<<<<<<< protocol/src/codec/v1.rs
+mod raw;
+=======
+mod report;
+>>>>>>> /work/lead-tree/protocol/src/codec/v1.rs
 
 use bincode::{Decode, Encode};
 
 use super::{DecodeError, EncodeError, too_large};
 use crate::entry::{Entry, Stamped};
 use crate::frame::{EdgeFrame, OriginFrame};
-use crate::limits::{MAX_BODY, MAX_HELLO, MAX_ROW};
+use crate::limits::{MAX_BODY, MAX_HELLO, MAX_REPORT, MAX_ROW};
 use crate::trust::TrustBundle;
+use crate::version::Version;
 
 use list::List;
+
+pub use raw::RawEntry;
 
 #[derive(Encode, Decode)]
 struct WireHello {
@@ -97,6 +105,11 @@ struct WireOriginHeartbeat {
 }
 
 #[derive(Encode, Decode)]
+struct WireDrain {
+    spread_ms: u64,
+}
+
+#[derive(Encode, Decode)]
 struct WireStamped {
     version: u64,
     entry: WireEntry,
@@ -121,7 +134,17 @@ struct WireContent {
     priority: i32,
     tags: List<String>,
     localizations: List<WireLocalization>,
+    /// None is none of them.
+    conditions: Option<Box<WireConditions>>,
     configuration: String,
+}
+
+#[derive(Encode, Decode)]
+struct WireConditions {
+    min_build: Option<String>,
+    max_build: Option<String>,
+    /// Seconds; none keeps.
+    hide_after: Option<u32>,
 }
 
 #[derive(Encode, Decode)]
@@ -174,11 +197,15 @@ mod kind {
     pub(super) const ACK: u8 = 2;
     pub(super) const EDGE_HEARTBEAT: u8 = 3;
     pub(super) const BYE: u8 = 4;
+    pub(super) const DELIVERY: u8 = 5;
+    pub(super) const DEGRADED: u8 = 6;
     pub(super) const WELCOME: u8 = 64;
     pub(super) const TRUST: u8 = 65;
     pub(super) const SNAPSHOT_CHUNK: u8 = 66;
     pub(super) const ROWS: u8 = 67;
     pub(super) const ORIGIN_HEARTBEAT: u8 = 68;
+    pub(super) const DRAIN: u8 = 69;
+    pub(super) const DIRECTORY: u8 = 70;
 }
 
 pub(super) fn edge_frame_body(frame: &EdgeFrame) -> Result<(u8, Vec<u8>), EncodeError> {
@@ -204,6 +231,14 @@ pub(super) fn edge_frame_body(frame: &EdgeFrame) -> Result<(u8, Vec<u8>), Encode
             };
             (kind::EDGE_HEARTBEAT, write(beat, MAX_BODY)?)
         }
+        EdgeFrame::Delivery(delivery) => (
+            kind::DELIVERY,
+            write(report::WireDelivery::from(delivery), MAX_REPORT)?,
+        ),
+        EdgeFrame::Degraded { region, entries } => (
+            kind::DEGRADED,
+            write(report::WireDegraded::new(region, entries), MAX_REPORT)?,
+        ),
         EdgeFrame::Bye => (kind::BYE, write(WireBye {}, MAX_BODY)?),
     })
 }
@@ -221,6 +256,10 @@ pub(super) fn edge_frame(kind: u8, body: &[u8]) -> Result<EdgeFrame, DecodeError
             })
         }
         kind::BYE => read::<WireBye, MAX_HELLO>(body).map(|WireBye {}| EdgeFrame::Bye),
+        kind::DELIVERY => read::<report::WireDelivery, MAX_REPORT>(body)?
+            .try_into()
+            .map(EdgeFrame::Delivery),
+        kind::DEGRADED => read::<report::WireDegraded, MAX_REPORT>(body)?.into_frame(),
         other => Err(DecodeError::UnknownKind(other)),
     }
 }
@@ -252,6 +291,16 @@ pub(super) fn origin_frame_body(frame: &OriginFrame) -> Result<(u8, Vec<u8>), En
             };
             (kind::ORIGIN_HEARTBEAT, write(beat, MAX_BODY)?)
         }
+        OriginFrame::Drain { spread_ms } => {
+            let drain = WireDrain {
+                spread_ms: *spread_ms,
+            };
+            (kind::DRAIN, write(drain, MAX_BODY)?)
+        }
+        OriginFrame::Directory(regions) => (
+            kind::DIRECTORY,
+            write(report::WireDirectory::from(regions.as_slice()), MAX_BODY)?,
+        ),
     })
 }
 
@@ -274,6 +323,11 @@ pub(super) fn origin_frame(kind: u8, body: &[u8]) -> Result<OriginFrame, DecodeE
                 time: convert::time("time", time)?,
             })
         }
+        kind::DRAIN => {
+            let WireDrain { spread_ms } = read::<_, MAX_HELLO>(body)?;
+            Ok(OriginFrame::Drain { spread_ms })
+        }
+        kind::DIRECTORY => read::<report::WireDirectory, MAX_BODY>(body)?.into_frame(),
         other => Err(DecodeError::UnknownKind(other)),
     }
 }
@@ -292,6 +346,14 @@ pub(super) fn encode_stamped(entries: &[Stamped]) -> Result<Vec<u8>, EncodeError
 
 pub(super) fn decode_stamped(bytes: &[u8]) -> Result<Vec<Stamped>, DecodeError> {
     list::read::<WireStamped, _>(bytes)
+}
+
+pub(super) fn raw_entries(bytes: &[u8]) -> Result<Vec<RawEntry>, DecodeError> {
+    raw::entries(bytes)
+}
+
+pub(super) fn raw_stamped(bytes: &[u8]) -> Result<Vec<(Version, RawEntry)>, DecodeError> {
+    raw::stamped(bytes)
 }
 
 pub(super) fn stamped_len(entry: &Stamped) -> Result<usize, EncodeError> {

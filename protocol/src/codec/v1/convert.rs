@@ -17,7 +17,7 @@ use crate::schedule::from_microsecond;
 use crate::trust::{PublicKey, Revoked, SignedTrust, TrustBundle};
 use crate::version::{Epoch, Version};
 
-fn invalid(field: &'static str, problem: impl ToString) -> DecodeError {
+pub(super) fn invalid(field: &'static str, problem: impl ToString) -> DecodeError {
     DecodeError::Invalid {
         field,
         problem: problem.to_string(),
@@ -28,7 +28,7 @@ pub(super) fn time(field: &'static str, micros: i64) -> Result<Timestamp, Decode
     from_microsecond(micros).map_err(|error| invalid(field, error))
 }
 
-fn id<T: std::str::FromStr>(field: &'static str, text: &str) -> Result<T, DecodeError>
+pub(super) fn id<T: std::str::FromStr>(field: &'static str, text: &str) -> Result<T, DecodeError>
 where
     T::Err: ToString,
 {

@@ -62,6 +62,11 @@ where
     Ok(bytes)
 }
 
+/// A list of one, unread.
+pub(super) fn write_one<W: Encode>(element: W) -> Result<Vec<u8>, EncodeError> {
+    write_value(List(vec![element]), MAX_ROW)
+}
+
 pub(super) fn read<W, T>(bytes: &[u8]) -> Result<Vec<T>, DecodeError>
 where
     W: Decode<()> + TryInto<T, Error = DecodeError>,
