@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint build fuzz autobahn sqlx-prepare clean-local tools-nextest tools-deny tools-sqlx tools-fuzz
+.PHONY: help demo test bench conform lint build fuzz autobahn sqlx-prepare clean-local tools-nextest tools-deny tools-sqlx tools-fuzz
 
 # Any cargo-nextest does; the others are pinned since what they accept and write changes with the version.
 NEXTEST_VERSION := 0.9.143
@@ -16,6 +16,8 @@ PREPARE := env -u DATABASE_URL deploy/services run -- sh -c \
 
 FUZZ_SECONDS ?= 30
 NEXTEST_ARGS ?=
+ADDR ?= 127.0.0.1:8099
+CONFORM_ARGS ?=
 
 help: ## list these targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -37,6 +39,9 @@ lint: tools-deny tools-sqlx ## check format, lints, examples in docs, dependenci
 	cargo deny check bans licenses sources
 	$(PREPARE) --check
 	deploy/lib/lint-shell
+
+conform: ## try a game server's client on the protocol: it has to connect to ADDR (CONFORM_ARGS: --level Watch, --json FILE, ...)
+	@SQLX_OFFLINE=true cargo run --quiet -p liveevents-loadtest -- conform --listen $(ADDR) $(CONFORM_ARGS)
 
 build: ## build the release binaries
 	SQLX_OFFLINE=true cargo build --release --workspace

@@ -1,12 +1,17 @@
 //! The command line.
 
+pub mod bench;
+
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::address::{EdgeAddress, HttpBase};
+use crate::conform::{Level, Rule, Settings};
 use crate::failure::Failure;
+use crate::limits;
 use crate::rest::Rest;
 
 /// Load on a LiveEvents installation, and a demonstration of it.
@@ -27,6 +32,15 @@ pub enum Command {
     Subscribe(Subscribe),
     /// Shows a rollout: creates events, deploys them, and prints what game servers receive.
     Demo(Demo),
+    /// Measures an edge.
+    #[command(flatten)]
+    Bench(bench::Scenario),
+    /// The limit that benchmarks are held against, as they start it: a loop that writes frames to plain sockets.
+    Bare(bench::Bare),
+    /// Plays an edge, and tries on the client that connects whether it keeps the protocol.
+    ///
+    /// Ends with status 1 if it breaks a rule.
+    Conform(Conform),
 }
 
 /// Where the installation is, and as whom to use it.
@@ -87,6 +101,49 @@ pub struct Demo {
     /// Ends after the show instead of staying until Ctrl-C.
     #[arg(long)]
     pub exit: bool,
+}
+
+/// Arguments of `conform`.
+#[derive(Debug, Args)]
+pub struct Conform {
+    /// Where the client will connect to.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8099")]
+    pub listen: SocketAddr,
+    /// What the client has to say that it is; if not given, whatever it says.
+    #[arg(long, value_name = "LEVEL")]
+    pub level: Option<Level>,
+    /// Tries this rule only; may be repeated.
+    #[arg(long = "rule", value_name = "NAME")]
+    pub only: Vec<Rule>,
+    /// How long to wait for the client; ISO 8601.
+    #[arg(long, value_name = "DURATION", default_value = "PT60S")]
+    pub wait: SignedDuration,
+    /// How long a client has to stay away that should try again only rarely; ISO 8601.
+    #[arg(long, value_name = "DURATION", default_value = "PT10S")]
+    pub quiet: SignedDuration,
+    /// Writes the report to this file as well.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+impl Conform {
+    /// How it is done.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        Settings {
+            level: self.level,
+            wait: self.wait.unsigned_abs(),
+            patience: limits::CONFORM_PATIENCE,
+            quiet: self.quiet.unsigned_abs(),
+        }
+    }
+
+    /// What to try.
+    #[must_use]
+    pub fn rules(&self) -> Vec<Rule> {
+        let wanted = |rule: &Rule| self.only.is_empty() || self.only.contains(rule);
+        Rule::ALL.into_iter().filter(wanted).collect()
+    }
 }
 
 impl Target {
@@ -183,9 +240,28 @@ mod tests {
     }
 
     #[test]
+    fn reads_conform() {
+        let command = parse(&[
+            "conform", "--level", "Watch", "--rule", "gap", "--rule", "hello",
+        ]);
+        let Ok(Command::Conform(conform)) = command else {
+            panic!("{command:?}");
+        };
+        assert_eq!(conform.level, Some(Level::Watch));
+        // In the order in which they are tried.
+        assert_eq!(conform.rules(), [Rule::Hello, Rule::Gap]);
+        let all = parse(&["conform"]);
+        assert!(matches!(all, Ok(Command::Conform(all)) if all.rules() == Rule::ALL));
+    }
+
+    #[test]
     fn refuses_what_makes_no_sense() {
         let edge = ["--edge", "us-east=http://a:2"];
-        let table: [(&[&str], &str); 6] = [
+        let table: [(&[&str], &str); 7] = [
+            (
+                &["conform", "--rule", "no-such"],
+                "must be one of upgrade, hello",
+            ),
             (&["subscribe"], "--edge"),
             (&["subscribe", "--edge", "us-east"], "must be REGION=URL"),
             (

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::fleet::FleetError;
@@ -32,6 +33,22 @@ pub enum Failure {
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
+    },
+    /// No socket, no thread, or nobody there.
+    #[error("cannot connect")]
+    Socket {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// An address that cannot be listened at.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// Signals cannot be waited for.
     #[error("cannot wait for Ctrl-C")]

@@ -2,11 +2,14 @@
 //! like anybody else.
 
 pub mod arguments;
+pub mod bench;
+pub mod conform;
 pub mod demo;
 pub mod subscribe;
 
 pub mod fleet;
 pub mod receipts;
+pub mod receivers;
 pub mod rest;
 pub mod spread;
 
