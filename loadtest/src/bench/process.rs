@@ -1,0 +1,87 @@
+//! What a process has used, as the kernel counts it: `/proc` of Linux.
+
+use std::time::Duration;
+
+use crate::failure::Failure;
+
+/// Ticks of `/proc/<pid>/stat` a second: fixed by Linux for all programs, whatever the kernel's own.
+const TICKS: u64 = 100;
+
+/// A process and, for servers with workers, its children.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Process(pub(super) u32);
+
+impl Process {
+    /// This process.
+    pub(super) fn own() -> Self {
+        Self(std::process::id())
+    }
+
+    /// The CPU time used so far by it and its children, the kernel's on their behalf included.
+    pub(super) fn cpu(self) -> Result<Duration, Failure> {
+        let mut ticks = 0;
+        for pid in self.family()? {
+            ticks += self.ticks(pid)?;
+        }
+        Ok(Duration::from_millis(ticks * 1_000 / TICKS))
+    }
+
+    /// Bytes in memory.
+    pub(super) fn resident(self) -> Result<u64, Failure> {
+        let status = self.read(self.0, "status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        kib.map(|kib| kib * 1024)
+            .ok_or_else(|| self.strange("status"))
+    }
+
+    fn ticks(self, pid: u32) -> Result<u64, Failure> {
+        let stat = self.read(pid, "stat")?;
+        // The name, in brackets, may hold anything; after it come the state and 10 numbers, then user and kernel time.
+        let numbers = stat.rsplit_once(')').map(|(_, numbers)| numbers);
+        let times = numbers.map(|numbers| numbers.split_whitespace().skip(11).take(2));
+        let times = times.map(|times| times.filter_map(|time| time.parse::<u64>().ok()).sum());
+        times.ok_or_else(|| self.strange("stat"))
+    }
+
+    fn family(self) -> Result<Vec<u32>, Failure> {
+        let children = self.read(self.0, &format!("task/{}/children", self.0))?;
+        let children = children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok());
+        Ok(std::iter::once(self.0).chain(children).collect())
+    }
+
+    fn read(self, pid: u32, file: &str) -> Result<String, Failure> {
+        let path = format!("/proc/{pid}/{file}");
+        std::fs::read_to_string(&path).map_err(|source| Failure::File {
+            path: path.into(),
+            source,
+        })
+    }
+
+    fn strange(self, file: &str) -> Failure {
+        Failure::Content {
+            path: format!("/proc/{}/{file}", self.0).into(),
+            problem: "not as Linux writes it".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_this_process() {
+        let own = Process::own();
+        let resident = own.resident().unwrap();
+        assert!((1 << 20..1 << 34).contains(&resident), "{resident}");
+        let before = own.cpu().unwrap();
+        let mut sum = 0_u64;
+        while own.cpu().unwrap() < before + Duration::from_millis(30) {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+        assert!(Process(u32::MAX).cpu().is_err());
+    }
+}
