@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
-use liveevents_protocol::evaluate::{self, Keys};
+use liveevents_protocol::evaluate::{self, Keys, Moment};
 use liveevents_protocol::id::{EdgeId, Installation, RegionId};
 use liveevents_protocol::message::Cursor;
 use liveevents_protocol::model::Content;
@@ -109,7 +109,7 @@ impl Client {
         let Some(state) = state.as_deref() else {
             return Vec::new();
         };
-        evaluate::shown(state, keys, self.edge_time())
+        evaluate::shown(state, &keys.into(), Moment::fresh(self.edge_time()))
             .into_iter()
             .map(|shown| Shown {
                 content: shown.content.clone(),

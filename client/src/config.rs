@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use liveevents_protocol::build::Build;
 use liveevents_protocol::id::RegionId;
 use liveevents_protocol::state::RegionState;
 use liveevents_protocol::version::{Epoch, Version};
@@ -25,8 +26,8 @@ pub struct ClientConfig {
     pub addresses: Vec<Address>,
     /// Proof that it may subscribe.
     pub token: Token,
-    /// The game's build, dotted numbers.
-    pub build: Option<String>,
+    /// The game's build.
+    pub build: Option<Build>,
     /// Whom to trust, for `wss://` addresses.
     pub tls: Option<Tls>,
     /// The time here; the edge's time is reckoned from it.

@@ -89,7 +89,12 @@ impl<'a> Connection<'a> {
             region: config.region.clone(),
             level: Level::Region,
             position: shared.cursor(),
-            build: config.build.clone(),
+            build: config.build,
+            filter: Default::default(),
+            capabilities: Vec::new(),
+            client: Some(concat!("liveevents-client/", env!("CARGO_PKG_VERSION")).to_owned()),
+            include_config: true,
+            language: None,
         });
         let sent = config.clock.now();
         self.socket.send(&hello).await?;
@@ -172,7 +177,16 @@ impl<'a> Connection<'a> {
                 self.complaint = Some(error);
                 Ok(())
             }
-            ServerMessage::Unknown => Ok(()),
+            ServerMessage::Activated(_)
+            | ServerMessage::Deactivated(_)
+            | ServerMessage::Player(_)
+            | ServerMessage::Current(_)
+            | ServerMessage::Result(_)
+            | ServerMessage::Contact(_)
+            | ServerMessage::TokenExpiring(_)
+            | ServerMessage::TokenRenewed(_)
+            | ServerMessage::Refused(_)
+            | ServerMessage::Unknown => Ok(()),
             welcome @ ServerMessage::Welcome(_) => Err(out_of_turn(&welcome)),
         }
     }
@@ -238,6 +252,7 @@ impl<'a> Connection<'a> {
                 epoch: held.epoch,
                 version: held.version,
                 status: AckStatus::Applied,
+                held_ms: 0,
             }))
             .await
     }

@@ -29,7 +29,7 @@ fn position(client: &Client) -> (Epoch, Version) {
 async fn says_hello_takes_the_snapshot_and_acks_it() {
     let edge = Edge::start().await;
     let mut config = config(&[&edge]);
-    config.build = Some("1.2.3".to_owned());
+    config.build = Some("1.2.3".parse().unwrap());
     let client = Client::connect(config).unwrap();
     assert!(client.state().is_none());
     assert!(client.shown(Keys(&[])).is_empty());
@@ -43,7 +43,7 @@ async fn says_hello_takes_the_snapshot_and_acks_it() {
     );
     assert_eq!(peer.hello().region.as_str(), "us-east");
     assert_eq!(peer.hello().level, Level::Region);
-    assert_eq!(peer.hello().build.as_deref(), Some("1.2.3"));
+    assert_eq!(peer.hello().build, "1.2.3".parse().ok());
     assert_eq!(peer.position(), None);
 
     // The edge lives in 1970, where the event is open: its time counts, not ours.

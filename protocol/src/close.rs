@@ -20,6 +20,8 @@ pub enum CloseReason {
     TimedOut,
     /// More connections than this server takes.
     Overloaded,
+    /// More messages than may come in the time.
+    RateLimited,
     /// The token is not one of ours: malformed, unknown key, bad signature.
     TokenInvalid,
     /// The token has expired.
@@ -55,13 +57,14 @@ pub enum Retry {
 
 impl CloseReason {
     /// All reasons.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::GoingAway,
         Self::Superseded,
         Self::Malformed,
         Self::TooLarge,
         Self::TimedOut,
         Self::Overloaded,
+        Self::RateLimited,
         Self::TokenInvalid,
         Self::TokenExpired,
         Self::TokenRevoked,
@@ -84,6 +87,7 @@ impl CloseReason {
             Self::TooLarge => 4003,
             Self::TimedOut => 4004,
             Self::Overloaded => 4005,
+            Self::RateLimited => 4006,
             Self::TokenInvalid => 4010,
             Self::TokenExpired => 4011,
             Self::TokenRevoked => 4012,
@@ -107,6 +111,7 @@ impl CloseReason {
             Self::TooLarge => "too-large",
             Self::TimedOut => "timed-out",
             Self::Overloaded => "overloaded",
+            Self::RateLimited => "rate-limited",
             Self::TokenInvalid => "token-invalid",
             Self::TokenExpired => "token-expired",
             Self::TokenRevoked => "token-revoked",
@@ -130,7 +135,8 @@ impl CloseReason {
             | Self::BrokenChain
             | Self::Internal => Retry::Backoff,
             // Two edges with one id would otherwise throw each other out several times a second.
-            Self::Superseded => Retry::After(Duration::from_secs(30)),
+            // A client that says too much would say it again at once.
+            Self::Superseded | Self::RateLimited => Retry::After(Duration::from_secs(30)),
             Self::Malformed
             | Self::TooLarge
             | Self::TokenInvalid

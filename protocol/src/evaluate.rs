@@ -1,11 +1,15 @@
-//! What one player is shown: suspension, then schedule, then candidate or live.
+//! What one player is shown: suspension, then schedule, then candidate or live, then what the revision demands.
 //!
 //! The rules apply in this order, and the first that says no is the answer. A missing bucketing key is
-//! not exposed: such a player gets what everybody gets who does not get the candidate.
+//! not exposed: such a player gets what everybody gets who does not get the candidate. So does a player whose build the
+//! candidate is not for.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::bucketing::is_exposed;
+use crate::build::Build;
 use crate::model::{Assignment, Candidate, Content};
 use crate::state::RegionState;
 use crate::version::Revision;
@@ -25,6 +29,82 @@ impl<'a> Keys<'a> {
     }
 }
 
+/// Who asks.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asker<'a> {
+    /// What buckets are computed from.
+    pub keys: Keys<'a>,
+    /// The game's build, if it is said.
+    pub build: Option<Build>,
+}
+
+impl<'a> From<Keys<'a>> for Asker<'a> {
+    fn from(keys: Keys<'a>) -> Self {
+        Self { keys, build: None }
+    }
+}
+
+/// When it is asked, and how old the news are by which it is answered.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// The time.
+    pub now: Timestamp,
+    /// How long ago the origin was last heard.
+    pub age: Duration,
+}
+
+impl Moment {
+    /// With fresh news.
+    #[must_use]
+    pub fn fresh(now: Timestamp) -> Self {
+        Self {
+            now,
+            age: Duration::ZERO,
+        }
+    }
+}
+
+/// What there is of one event to choose from.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer<'a> {
+    /// Who gets what, and when.
+    pub assignment: &'a Assignment,
+    /// The live revision's content.
+    pub live: Option<&'a Content>,
+    /// The candidate's content.
+    pub candidate: Option<&'a Content>,
+}
+
+impl<'a> Offer<'a> {
+    /// Of an assignment of a state.
+    #[must_use]
+    pub fn of(state: &'a RegionState, assignment: &'a Assignment) -> Self {
+        let content = |revision| state.content(&assignment.event_id, revision);
+        Self {
+            assignment,
+            live: assignment.live.and_then(content),
+            candidate: assignment
+                .candidate
+                .as_ref()
+                .and_then(|candidate| content(candidate.revision)),
+        }
+    }
+
+    /// The content of what an outcome shows.
+    #[must_use]
+    pub fn content(&self, outcome: Outcome) -> Option<&'a Content> {
+        match outcome {
+            Outcome::Live(_) => self.live,
+            Outcome::Candidate(_) => self.candidate,
+            Outcome::Suspended
+            | Outcome::Closed { .. }
+            | Outcome::Nothing
+            | Outcome::WrongBuild(_)
+            | Outcome::Stale(_) => None,
+        }
+    }
+}
+
 /// What the rules said of one event, for one player at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -37,6 +117,10 @@ pub enum Outcome {
     },
     /// Open, but there is no live revision and the player does not get the candidate.
     Nothing,
+    /// This revision would be shown, but is not for the player's build.
+    WrongBuild(Revision),
+    /// This revision would be shown, but nothing was heard from the origin for longer than it allows.
+    Stale(Revision),
     /// The live revision.
     Live(Revision),
     /// The candidate.
@@ -49,31 +133,51 @@ impl Outcome {
     pub fn revision(self) -> Option<Revision> {
         match self {
             Self::Live(revision) | Self::Candidate(revision) => Some(revision),
-            Self::Suspended | Self::Closed { .. } | Self::Nothing => None,
+            Self::Suspended
+            | Self::Closed { .. }
+            | Self::Nothing
+            | Self::WrongBuild(_)
+            | Self::Stale(_) => None,
         }
     }
 }
 
 /// Judges one event.
 #[must_use]
-pub fn evaluate(assignment: &Assignment, keys: Keys<'_>, now: Timestamp) -> Outcome {
+pub fn evaluate(offer: Offer<'_>, asker: &Asker<'_>, at: Moment) -> Outcome {
+    let assignment = offer.assignment;
     if assignment.suspension.is_suspended() {
         return Outcome::Suspended;
     }
-    match assignment.schedule.current_or_next(now) {
-        Some(occurrence) if occurrence.opens <= now => {}
+    match assignment.schedule.current_or_next(at.now) {
+        Some(occurrence) if occurrence.opens <= at.now => {}
         later => {
             return Outcome::Closed {
                 opens: later.map(|occurrence| occurrence.opens),
             };
         }
     }
-    if let Some(candidate) = &assignment.candidate
-        && is_candidate_for(assignment, candidate, keys)
+    if let (Some(candidate), Some(content)) = (&assignment.candidate, offer.candidate)
+        && content.requires.admits(asker.build)
+        && is_candidate_for(assignment, candidate, asker.keys)
     {
-        return Outcome::Candidate(candidate.revision);
+        return unless_stale(content, at, Outcome::Candidate);
     }
-    assignment.live.map_or(Outcome::Nothing, Outcome::Live)
+    match offer.live {
+        None => Outcome::Nothing,
+        Some(content) if !content.requires.admits(asker.build) => {
+            Outcome::WrongBuild(content.revision)
+        }
+        Some(content) => unless_stale(content, at, Outcome::Live),
+    }
+}
+
+fn unless_stale(content: &Content, at: Moment, shown: fn(Revision) -> Outcome) -> Outcome {
+    if content.when_stale.keeps(at.age) {
+        shown(content.revision)
+    } else {
+        Outcome::Stale(content.revision)
+    }
 }
 
 fn is_candidate_for(assignment: &Assignment, candidate: &Candidate, keys: Keys<'_>) -> bool {
@@ -94,20 +198,24 @@ pub struct Shown<'a> {
     pub closes: Option<Timestamp>,
 }
 
+/// What a player is shown of one event, if anything.
+#[must_use]
+pub fn shown_of<'a>(offer: Offer<'a>, asker: &Asker<'_>, at: Moment) -> Option<Shown<'a>> {
+    let outcome = evaluate(offer, asker, at);
+    Some(Shown {
+        assignment: offer.assignment,
+        content: offer.content(outcome)?,
+        candidate: matches!(outcome, Outcome::Candidate(_)),
+        closes: offer.assignment.schedule.next_switch(at.now),
+    })
+}
+
 /// All that a player is shown, highest priority first, then in order of event.
 #[must_use]
-pub fn shown<'a>(state: &'a RegionState, keys: Keys<'_>, now: Timestamp) -> Vec<Shown<'a>> {
+pub fn shown<'a>(state: &'a RegionState, asker: &Asker<'_>, at: Moment) -> Vec<Shown<'a>> {
     let mut shown: Vec<Shown<'a>> = state
         .assignments()
-        .filter_map(|assignment| {
-            let outcome = evaluate(assignment, keys, now);
-            Some(Shown {
-                assignment,
-                content: state.content(&assignment.event_id, outcome.revision()?)?,
-                candidate: matches!(outcome, Outcome::Candidate(_)),
-                closes: assignment.schedule.next_switch(now),
-            })
-        })
+        .filter_map(|assignment| shown_of(Offer::of(state, assignment), asker, at))
         .collect();
     shown.sort_by_key(|shown| std::cmp::Reverse(shown.content.priority));
     shown

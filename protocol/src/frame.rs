@@ -7,16 +7,24 @@
 
 use jiff::Timestamp;
 
-use crate::id::{BootId, ChangeId, EdgeId, Installation, RegionId};
+use crate::delay::Delays;
+use crate::entry::EntryKey;
+use crate::id::{BootId, ChangeId, EdgeId, EventId, Installation, RegionId};
 use crate::position::SealedPosition;
 use crate::trust::SignedTrust;
-use crate::version::{Epoch, Version};
+use crate::version::{Epoch, Revision, Version};
 
 /// The protocol version spoken here, as ALPN names it.
 pub const ALPN_V1: &[u8] = b"liveevents/1";
 
 /// The format number of entries encoded by version 1, as stored beside each log row.
 pub const FORMAT_V1: u8 = 1;
+
+/// The capability of an edge that understands [`OriginFrame::Drain`].
+pub const DRAIN: &str = "drain";
+
+/// The capability of an edge that understands [`OriginFrame::Directory`].
+pub const DIRECTORY: &str = "directory";
 
 /// From edge to origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +47,82 @@ pub enum EdgeFrame {
         /// The edge's clock.
         sent_at: Timestamp,
     },
+    /// What the game servers of one region hold.
+    Delivery(Delivery),
+    /// What this edge cannot apply, whole: said after a welcome if there is any, and whenever it changes.
+    Degraded {
+        /// In which region.
+        region: RegionId,
+        /// At most [`crate::limits::MAX_COMPLAINTS`]; none once all is well.
+        entries: Vec<Quarantined>,
+    },
     /// The edge leaves on purpose and is not to be waited for.
     Bye,
+}
+
+/// What the game servers of one region of one edge hold, and what has happened since the last report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Which region.
+    pub region: RegionId,
+    /// Of which history.
+    pub epoch: Epoch,
+    /// Game servers connected.
+    pub connected: u32,
+    /// How many stand where, by ascending version; at most [`crate::limits::MAX_STANDINGS`].
+    pub standings: Vec<Standing>,
+    /// Deliveries acked since the last report, by version; at most as many.
+    pub arrivals: Vec<Arrivals>,
+    /// What game servers could not use, since the last report; at most [`crate::limits::MAX_COMPLAINTS`].
+    pub nacks: Vec<Nack>,
+}
+
+/// Game servers whose newest version of a kind is exactly this one. The oldest told stands for all older ones too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The version.
+    pub version: Version,
+    /// Have received it, and nothing newer.
+    pub received: u32,
+    /// Show it, and nothing newer.
+    pub applied: u32,
+    /// Have deferred it, and show something older.
+    pub deferred: u32,
+}
+
+/// How long a version took from its commit to game servers' acks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrivals {
+    /// The version.
+    pub version: Version,
+    /// How long.
+    pub delays: Delays,
+}
+
+/// Game servers that could not use an event, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nack {
+    /// Which event.
+    pub event: EventId,
+    /// Which revision, if it is one.
+    pub revision: Option<Revision>,
+    /// The newest version of which it was said.
+    pub version: Version,
+    /// How many said so.
+    pub count: u32,
+    /// Their words; at most [`crate::limits::MAX_REASON`] bytes.
+    pub reason: String,
+}
+
+/// An entry that an edge has set aside, serving the last good one under its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Which.
+    pub key: EntryKey,
+    /// The version that brought it.
+    pub version: Version,
+    /// Why; at most [`crate::limits::MAX_REASON`] bytes.
+    pub reason: String,
 }
 
 /// Who connects, and what it holds.
@@ -102,6 +184,13 @@ pub enum OriginFrame {
         /// The origin's clock.
         time: Timestamp,
     },
+    /// Send the game servers elsewhere. Only to edges whose hello names [`DRAIN`].
+    Drain {
+        /// Over how many milliseconds.
+        spread_ms: u64,
+    },
+    /// Where each region is served: addresses of live edges. Only to edges whose hello names [`DIRECTORY`].
+    Directory(Vec<(RegionId, Vec<String>)>),
 }
 
 /// A piece of a region's whole state. Chunks of one snapshot follow each other without rows of the same

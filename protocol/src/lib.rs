@@ -17,7 +17,10 @@ pub mod position;
 pub mod trust;
 pub mod version;
 
+pub mod build;
+pub mod conditions;
 pub mod entry;
+pub mod filter;
 pub mod json_text;
 pub mod model;
 pub mod schedule;
@@ -29,6 +32,7 @@ pub mod evaluate;
 pub mod backoff;
 pub mod close;
 pub mod codec;
+pub mod delay;
 pub mod frame;
 pub mod limits;
 pub mod message;

@@ -21,7 +21,7 @@ pub const MAX_TOMBSTONES: usize = 10_000;
 pub const MAX_ROW: usize = 4 * 1024 * 1024;
 
 /// What the entries of one row or chunk may take in memory. Four times their bytes, so that small
-/// entries (24 bytes for a tag of one letter, 208 for a removal of three) do not multiply what a peer
+/// entries (24 bytes for a tag of one letter, 216 for a removal of three) do not multiply what a peer
 /// sent: room for 75,000 entries, where a stop of everything has 1,000.
 pub const MAX_DECODED: usize = 4 * MAX_ROW;
 
@@ -31,6 +31,9 @@ pub const MAX_BODY: usize = MAX_ROW + 64 * 1024;
 /// A frame's body before the peer has proved who it is: a token, a position for each of a few
 /// regions.
 pub const MAX_HELLO: usize = 64 * 1024;
+
+/// An edge's report: 64 standings, histograms of 160 buckets for as many versions, 100 complaints of 500 bytes.
+pub const MAX_REPORT: usize = 256 * 1024;
 
 /// Entries in one snapshot chunk, encoded, unless one entry alone is larger.
 pub const SNAPSHOT_CHUNK: usize = 512 * 1024;
@@ -45,8 +48,33 @@ pub const ROWS_CHUNK: usize = 512 * 1024;
 /// Bodies from here on are compressed: below it zstd's own header eats the gain.
 pub const COMPRESS_FROM: usize = 1024;
 
-/// A message from a game server: a hello with 100 filters is under 8 KiB.
-pub const MAX_CLIENT_MESSAGE: usize = 64 * 1024;
+/// A message from a game server: a query for 500 players with 1 KB of attributes each.
+pub const MAX_CLIENT_MESSAGE: usize = 512 * 1024;
+
+/// Members of each list of a filter, and bytes of a tag in it.
+pub const MAX_FILTER: usize = 100;
+
+/// Players that one game server may have watched: several thousand, and room to grow.
+pub const MAX_WATCHED: usize = 10_000;
+
+/// Players in one query.
+pub const MAX_QUERY: usize = 500;
+
+/// How often a game server needs to ack: the origin is told once a second.
+pub const ACK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Words of a nack or of a quarantined entry, in bytes; what is longer is cut.
+pub const MAX_REASON: usize = 200;
+
+/// Versions told apart in a delivery report: at 20 changes a second, three seconds of them. Older ones are
+/// counted as the oldest told.
+pub const MAX_STANDINGS: usize = 64;
+
+/// Nacks and quarantined entries in one report: a bad deployment concerns one event.
+pub const MAX_COMPLAINTS: usize = 100;
+
+/// Regions, and addresses of one region, in a directory.
+pub const MAX_DIRECTORY: usize = 1_000;
 
 /// How often origin and edge say that they are there: an origin that was restarted is noticed at the
 /// first, since it knows nothing of the connection and says so.

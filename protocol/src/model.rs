@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::conditions::{Requires, WhenStale};
 use crate::id::EventId;
 use crate::json_text::JsonText;
 use crate::schedule::Schedule;
@@ -117,6 +118,12 @@ pub struct Content {
     /// Texts by language tag (BCP 47).
     #[serde(default, deserialize_with = "known_texts")]
     pub localizations: BTreeMap<String, Localization>,
+    /// Which game builds it is for.
+    #[serde(default, skip_serializing_if = "Requires::is_nothing")]
+    pub requires: Requires,
+    /// What becomes of it while the origin is away.
+    #[serde(default, skip_serializing_if = "WhenStale::is_keep")]
+    pub when_stale: WhenStale,
     /// What the game does with it.
     pub configuration: JsonText,
 }

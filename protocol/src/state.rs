@@ -5,6 +5,11 @@
 //! skipped, what would leave a gap is refused, and nothing of another epoch gets in.
 //!
 //! A change costs the logarithm of what is held: two persistent trees, one by key and one by version.
+//!
+//! For receivers with a filter the state remembers when each event's labels (type and tags) last changed, so that a
+//! delta tells them what has come into their view and what has left it ([`RegionState::since_for`]).
+
+mod filtered;
 
 use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
@@ -30,6 +35,10 @@ pub struct RegionState {
     slots: RedBlackTreeMapSync<EntryKey, Slot>,
     by_version: RedBlackTreeSetSync<Place>,
     tombstones: RedBlackTreeSetSync<Place>,
+    /// When each event's labels last changed.
+    relabelled: RedBlackTreeMapSync<EventId, Version>,
+    /// From which version on that is known.
+    labels_since: Version,
 }
 
 /// Where a key stands in the order of versions. `None` is no key: it comes before all of a version,
@@ -88,6 +97,8 @@ impl RegionState {
             slots: RedBlackTreeMapSync::new_sync(),
             by_version: RedBlackTreeSetSync::new_sync(),
             tombstones: RedBlackTreeSetSync::new_sync(),
+            relabelled: RedBlackTreeMapSync::new_sync(),
+            labels_since: Version::ZERO,
         }
     }
 
@@ -117,6 +128,7 @@ impl RegionState {
         let mut state = Self {
             version,
             floor,
+            labels_since: version,
             ..Self::empty(epoch)
         };
         for Stamped { version, entry } in entries {
@@ -184,6 +196,7 @@ impl RegionState {
                 next.set(*version, entry.clone());
             }
         }
+        next.note_labels(self, delta);
         next.version = delta.to;
         next.raise_floor();
         Ok(next)
@@ -218,6 +231,7 @@ impl RegionState {
             self.floor = self.floor.max(*version);
             if let Some(key) = key {
                 self.slots.remove_mut(key);
+                self.forget_labels(key);
             }
             self.by_version.remove_mut(&oldest);
             self.tombstones.remove_mut(&oldest);

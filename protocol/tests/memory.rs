@@ -98,7 +98,7 @@ fn hostile_frames(limit: usize) -> Vec<(String, Vec<u8>)> {
 }
 
 /// A content up to its tags, and what follows them.
-const CONTENT: [&[u8]; 2] = [&[0, 1, b'e', 1, 0, 0, 0, 0, 0], &[0, 2, b'{', b'}']];
+const CONTENT: [&[u8]; 2] = [&[0, 1, b'e', 1, 0, 0, 0, 0, 0], &[0, 0, 2, b'{', b'}']];
 
 /// Small elements, which take most in memory for their bytes.
 fn dense_elements() -> Vec<(&'static str, Vec<u8>)> {
@@ -110,7 +110,7 @@ fn dense_elements() -> Vec<(&'static str, Vec<u8>)> {
         .flat_map(|language| [&[2], language.to_string().as_bytes(), &[0, 0, 0]].concat())
         .collect();
     let texts = number(u64::try_from(languages.len() / 6).unwrap());
-    let localized = [CONTENT[0], &[0], &texts, &languages, &[2, b'{', b'}']].concat();
+    let localized = [CONTENT[0], &[0], &texts, &languages, &[0, 2, b'{', b'}']].concat();
     let occurrences: Vec<u8> = (0..60_u8).flat_map(|i| [i * 4, i * 4 + 2]).collect();
     let scheduled = [&[1, 1, b'e', 0, 0, 0, 60], occurrences.as_slice(), &[0, 0]].concat();
     vec![

@@ -165,6 +165,11 @@ impl Peer {
             installation: installation.parse().unwrap(),
             region: self.hello().region.clone(),
             time,
+            position: None,
+            contact_at: None,
+            ack_interval_ms: 0,
+            token_expires_at: None,
+            capabilities: Vec::new(),
         };
         self.send(&ServerMessage::Welcome(welcome)).await;
     }
@@ -238,6 +243,8 @@ pub(crate) fn content(event: &str, revision: u32) -> Content {
         priority: 0,
         tags: Vec::new(),
         localizations: Default::default(),
+        requires: Default::default(),
+        when_stale: Default::default(),
         configuration: JsonText::empty_object(),
     }
 }
@@ -264,6 +271,8 @@ pub(crate) fn snapshot(epoch: Epoch, to: u64, events: &[&str]) -> ServerMessage 
         to: Version(to),
         time: Timestamp::UNIX_EPOCH,
         committed_at: None,
+        index: 0,
+        last: true,
         contents: events.iter().map(|event| content(event, 1)).collect(),
         assignments: events.iter().map(|event| assignment(event, 1)).collect(),
     })

@@ -5,7 +5,7 @@
 
 use axum::extract::{RawQuery, State};
 use jiff::Timestamp;
-use liveevents_protocol::evaluate::{Keys, Shown, shown};
+use liveevents_protocol::evaluate::{Keys, Moment, Shown, shown};
 use liveevents_protocol::id::{EventId, RegionId};
 use liveevents_protocol::json_text::JsonText;
 use liveevents_protocol::model::{BucketBy, EventType, Localization};
@@ -98,7 +98,11 @@ pub(super) async fn events(
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str())),
     );
-    let events = shown(view.published.state(), Keys(&keys), view.now);
+    let at = Moment {
+        now: view.now,
+        age: view.age,
+    };
+    let events = shown(view.published.state(), &Keys(&keys).into(), at);
     JsonBytes::of(&PlayerEvents {
         region: &asked.region,
         epoch: view.published.state().epoch(),

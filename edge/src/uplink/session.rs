@@ -181,6 +181,8 @@ impl<'a> Session<'a> {
                 self.uplink.metrics.chunks.inc();
                 self.chunk(&chunk)
             }
+            // Not asked for yet: the hello names no such capability.
+            OriginFrame::Drain { .. } | OriginFrame::Directory(_) => Ok(()),
             OriginFrame::Heartbeat { echo, time } => {
                 self.heartbeat(echo, time);
                 Ok(())

@@ -84,6 +84,8 @@ pub fn content(name: &str, revision: u32) -> Content {
         priority: 0,
         tags: vec!["sale".to_owned()],
         localizations: [("de".to_owned(), german)].into(),
+        requires: Default::default(),
+        when_stale: Default::default(),
         configuration: JsonText::new(format!(r#"{{"multipliers":{{"xp":{revision}}}}}"#)).unwrap(),
     }
 }

@@ -2,7 +2,7 @@
 
 use liveevents_client::{Observer, Update};
 use liveevents_protocol::entry::{Entry, EntryKey, Value};
-use liveevents_protocol::evaluate::{Keys, evaluate};
+use liveevents_protocol::evaluate::{Keys, Moment, Offer, evaluate};
 use liveevents_protocol::id::{EventId, RegionId};
 use liveevents_protocol::model::{Assignment, BucketBy};
 use liveevents_protocol::version::Epoch;
@@ -76,18 +76,22 @@ impl Cast {
 pub(super) fn audience(server: &GameServer, event: &EventId) -> usize {
     let now = server.client.edge_time();
     let state = server.client.state();
-    let Some(assignment) = state.as_deref().and_then(|state| state.assignment(event)) else {
+    let Some(state) = state.as_deref() else {
+        return 0;
+    };
+    let Some(assignment) = state.assignment(event) else {
         return 0;
     };
     let by = assignment
         .candidate
         .as_ref()
         .map_or(BucketBy::PLAYER, |c| &c.bucket_by.0);
+    let offer = Offer::of(state, assignment);
     let sees = |number: &usize| {
         let player = format!("player-{number}");
-        evaluate(assignment, Keys(&[(by, &player)]), now)
-            .revision()
-            .is_some()
+        let keys = [(by, player.as_str())];
+        let outcome = evaluate(offer, &Keys(&keys).into(), Moment::fresh(now));
+        outcome.revision().is_some()
     };
     (0..PLAYERS).filter(sees).count()
 }

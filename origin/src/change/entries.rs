@@ -106,6 +106,8 @@ mod tests {
             priority: 0,
             tags: Vec::new(),
             localizations: BTreeMap::new(),
+            requires: Default::default(),
+            when_stale: Default::default(),
             configuration: JsonText::empty_object(),
         }
     }

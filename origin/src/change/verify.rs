@@ -1,16 +1,18 @@
 //! Before a change is committed, the edge's own code applies and evaluates it, from the bytes that edges
 //! will get. What could not be applied never becomes a version.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use liveevents_protocol::codec;
+use liveevents_protocol::conditions::{Requires, WhenStale};
 use liveevents_protocol::entry::{Delta, Entry, EntryKey, Snapshot, Stamped};
-use liveevents_protocol::evaluate::{Keys, evaluate};
+use liveevents_protocol::evaluate::{Keys, Moment, Offer, evaluate};
 use liveevents_protocol::frame::FORMAT_V1;
-use liveevents_protocol::id::RegionId;
-use liveevents_protocol::model::{Assignment, BucketBy};
+use liveevents_protocol::id::{EventId, RegionId};
+use liveevents_protocol::json_text::JsonText;
+use liveevents_protocol::model::{Assignment, BucketBy, Content, EventType};
 use liveevents_protocol::state::RegionState;
-use liveevents_protocol::version::{BasisPoints, Epoch, Version};
+use liveevents_protocol::version::{BasisPoints, Epoch, Revision, Version};
 
 use super::{ChangeError, Edit, Held};
 
@@ -79,15 +81,41 @@ fn shows_what_it_should(assignment: &Assignment) -> bool {
     let for_all = candidate.is_some_and(|candidate| candidate.exposure == BasisPoints::ALL);
     let expected = !assignment.suspension.is_suspended() && (assignment.live.is_some() || for_all);
     let name = candidate.map_or(BucketBy::PLAYER, |candidate| candidate.bucket_by.0.as_str());
-    let outcome = evaluate(assignment, Keys(&[(name, "anybody")]), first.opens);
+    let stand_in = |revision| demanding_nothing(&assignment.event_id, revision);
+    let live = assignment.live.map(stand_in);
+    let candidate = candidate.map(|candidate| stand_in(candidate.revision));
+    let offer = Offer {
+        assignment,
+        live: live.as_ref(),
+        candidate: candidate.as_ref(),
+    };
+    let anybody = [(name, "anybody")];
+    let outcome = evaluate(offer, &Keys(&anybody).into(), Moment::fresh(first.opens));
     outcome.revision().is_some() || !expected
+}
+
+/// In place of a content: what is judged here is the assignment, and the region may hold the content already.
+fn demanding_nothing(event: &EventId, revision: Revision) -> Content {
+    Content {
+        event_id: event.clone(),
+        revision,
+        event_type: EventType::ContentRelease,
+        display_name: String::new(),
+        description: String::new(),
+        category: None,
+        priority: 0,
+        tags: Vec::new(),
+        localizations: BTreeMap::new(),
+        requires: Requires::default(),
+        when_stale: WhenStale::default(),
+        configuration: JsonText::empty_object(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use liveevents_protocol::model::{Candidate, Suspension};
     use liveevents_protocol::schedule::{Occurrence, Schedule};
-    use liveevents_protocol::version::Revision;
 
     use super::*;
 

@@ -163,6 +163,8 @@ impl Document {
             priority: self.priority,
             tags: self.tags.clone(),
             localizations: self.localizations.clone(),
+            requires: Default::default(),
+            when_stale: Default::default(),
             configuration: self.configuration.clone(),
         }
     }

@@ -68,6 +68,8 @@ impl Change {
                 priority: 0,
                 tags: Vec::new(),
                 localizations: BTreeMap::new(),
+                requires: Default::default(),
+                when_stale: Default::default(),
                 configuration: JsonText::empty_object(),
             }
             .into(),

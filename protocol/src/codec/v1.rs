@@ -5,11 +5,8 @@
 
 mod convert;
 mod list;
-<<<<<<< protocol/src/codec/v1.rs
 mod raw;
-=======
 mod report;
->>>>>>> /work/lead-tree/protocol/src/codec/v1.rs
 
 use bincode::{Decode, Encode};
 

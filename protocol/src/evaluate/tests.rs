@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::*;
 use crate::bucketing::bucket;
+use crate::conditions::{Requires, WhenStale};
 use crate::entry::{Delta, Entry};
 use crate::id::EventId;
 use crate::json_text::JsonText;
@@ -18,6 +19,19 @@ const TRIED: Revision = Revision(2);
 const SALT: &str = "salt";
 const PLAYER: Keys<'_> = Keys(&[("player", "player-1")]);
 const NOBODY: Keys<'_> = Keys(&[]);
+
+/// Judges with fresh news and contents that demand nothing.
+fn judge(assignment: &Assignment, keys: Keys<'_>, now: Timestamp) -> Outcome {
+    let of = |revision| plain("event", revision, 0);
+    let live = assignment.live.map(of);
+    let candidate = assignment.candidate.as_ref().map(|c| of(c.revision));
+    let offer = Offer {
+        assignment,
+        live: live.as_ref(),
+        candidate: candidate.as_ref(),
+    };
+    evaluate(offer, &keys.into(), Moment::fresh(now))
+}
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -79,13 +93,13 @@ fn the_schedule_is_half_open() {
         ("long after", 9_999, closed(None)),
     ];
     for (when, now, expected) in table {
-        assert_eq!(evaluate(&assignment(), PLAYER, at(now)), expected, "{when}");
+        assert_eq!(judge(&assignment(), PLAYER, at(now)), expected, "{when}");
     }
     let never = Assignment {
         schedule: Schedule::default(),
         ..assignment()
     };
-    assert_eq!(evaluate(&never, PLAYER, at(150)), closed(None));
+    assert_eq!(judge(&never, PLAYER, at(150)), closed(None));
 }
 
 #[test]
@@ -94,12 +108,12 @@ fn a_microsecond_makes_the_difference() {
     let opens = at(100).checked_sub(tick).unwrap();
     let closes = at(200).checked_sub(tick).unwrap();
     assert_eq!(
-        evaluate(&assignment(), PLAYER, opens).revision(),
+        judge(&assignment(), PLAYER, opens).revision(),
         None,
         "one before opens"
     );
     assert_eq!(
-        evaluate(&assignment(), PLAYER, closes).revision(),
+        judge(&assignment(), PLAYER, closes).revision(),
         Some(LIVE),
         "one before closes"
     );
@@ -114,7 +128,7 @@ fn either_suspension_hides_whatever_else_is_so() {
                 ..base
             };
             for now in [0, 100, 150, 200, 9_999] {
-                let outcome = evaluate(&suspended, PLAYER, at(now));
+                let outcome = judge(&suspended, PLAYER, at(now));
                 assert_eq!(outcome, Outcome::Suspended, "{paused} {stopped} {now}");
                 assert_eq!(outcome.revision(), None);
             }
@@ -124,7 +138,7 @@ fn either_suspension_hides_whatever_else_is_so() {
 
 #[test]
 fn a_candidate_waits_for_the_opening_too() {
-    let outcome = evaluate(&trying(10_000), PLAYER, at(99));
+    let outcome = judge(&trying(10_000), PLAYER, at(99));
     assert_eq!(
         outcome,
         Outcome::Closed {
@@ -145,7 +159,7 @@ fn exposure_decides_between_candidate_and_live() {
         (10_000, true),
     ];
     for (exposure, exposed) in table {
-        let outcome = evaluate(&trying(exposure), PLAYER, at(150));
+        let outcome = judge(&trying(exposure), PLAYER, at(150));
         let expected = if exposed {
             Outcome::Candidate(TRIED)
         } else {
@@ -163,7 +177,7 @@ fn exposure_decides_between_candidate_and_live() {
         } else {
             Outcome::Nothing
         };
-        let outcome = evaluate(&first, PLAYER, at(150));
+        let outcome = judge(&first, PLAYER, at(150));
         assert_eq!(outcome, expected, "nothing live, at {exposure}");
         assert_eq!(outcome.revision(), exposed.then_some(TRIED));
     }
@@ -172,8 +186,7 @@ fn exposure_decides_between_candidate_and_live() {
 #[test]
 fn a_tenth_gets_a_thousand_basis_points_and_keeps_them() {
     let exposed = |exposure, player: &str| {
-        evaluate(&trying(exposure), Keys(&[("player", player)]), at(150))
-            == Outcome::Candidate(TRIED)
+        judge(&trying(exposure), Keys(&[("player", player)]), at(150)) == Outcome::Candidate(TRIED)
     };
     let players: Vec<_> = (0..10_000).map(|i| format!("player-{i}")).collect();
     let tenth: Vec<_> = players.iter().filter(|p| exposed(1_000, p)).collect();
@@ -183,15 +196,12 @@ fn a_tenth_gets_a_thousand_basis_points_and_keeps_them() {
 
 #[test]
 fn a_missing_key_is_not_exposed() {
-    assert_eq!(
-        evaluate(&trying(10_000), NOBODY, at(150)),
-        Outcome::Live(LIVE)
-    );
+    assert_eq!(judge(&trying(10_000), NOBODY, at(150)), Outcome::Live(LIVE));
     let first = Assignment {
         live: None,
         ..trying(10_000)
     };
-    assert_eq!(evaluate(&first, NOBODY, at(150)), Outcome::Nothing);
+    assert_eq!(judge(&first, NOBODY, at(150)), Outcome::Nothing);
 }
 
 #[test]
@@ -210,12 +220,12 @@ fn the_candidate_names_the_key_that_decides() {
     for player in ["player-1", "player-2", "player-3"] {
         let outcome = |key| {
             let keys = [("player", player), ("match", key)];
-            evaluate(&by_match, Keys(&keys), at(150))
+            judge(&by_match, Keys(&keys), at(150))
         };
         assert_eq!(outcome(inside), Outcome::Candidate(TRIED));
         assert_eq!(outcome(outside), Outcome::Live(LIVE));
     }
-    assert_eq!(evaluate(&by_match, PLAYER, at(150)), Outcome::Live(LIVE));
+    assert_eq!(judge(&by_match, PLAYER, at(150)), Outcome::Live(LIVE));
 }
 
 #[test]
@@ -228,6 +238,10 @@ fn keys_are_found_by_their_whole_name() {
 }
 
 fn content(id: &str, revision: Revision, priority: i32) -> Entry {
+    plain(id, revision, priority).into()
+}
+
+fn plain(id: &str, revision: Revision, priority: i32) -> Content {
     Content {
         event_id: event(id),
         revision,
@@ -238,9 +252,10 @@ fn content(id: &str, revision: Revision, priority: i32) -> Entry {
         priority,
         tags: Vec::new(),
         localizations: BTreeMap::new(),
+        requires: Requires::default(),
+        when_stale: WhenStale::Keep,
         configuration: JsonText::empty_object(),
     }
-    .into()
 }
 
 fn state(entries: Vec<Entry>) -> RegionState {
@@ -301,7 +316,7 @@ fn shown_are_the_open_ones_by_priority_then_name() {
             },
         ),
     ]);
-    let now = shown(&state, PLAYER, at(150));
+    let now = shown(&state, &PLAYER.into(), Moment::fresh(at(150)));
     assert_eq!(
         names(&now),
         [
@@ -312,13 +327,13 @@ fn shown_are_the_open_ones_by_priority_then_name() {
         ]
     );
     assert!(now.iter().all(|s| s.closes == Some(at(200))));
-    let unnamed = names(&shown(&state, NOBODY, at(150)));
+    let unnamed = names(&shown(&state, &NOBODY.into(), Moment::fresh(at(150))));
     assert_eq!(
         unnamed.last(),
         Some(&("highest".to_owned(), 1, false)),
         "the live revision has a priority of its own"
     );
-    assert!(shown(&state, PLAYER, at(250)).is_empty());
+    assert!(shown(&state, &PLAYER.into(), Moment::fresh(at(250))).is_empty());
 }
 
 #[test]
@@ -332,11 +347,15 @@ fn what_has_no_content_is_skipped() {
         content("no-assignment", LIVE, 0),
     ]);
     assert_eq!(
-        names(&shown(&state, PLAYER, at(150))),
-        [("whole".to_owned(), 1, false)]
+        names(&shown(&state, &PLAYER.into(), Moment::fresh(at(150)))),
+        [
+            ("no-candidate".to_owned(), 1, false),
+            ("whole".to_owned(), 1, false)
+        ],
+        "who would get a candidate that is not there gets what everybody gets"
     );
     assert_eq!(
-        names(&shown(&state, NOBODY, at(150))),
+        names(&shown(&state, &NOBODY.into(), Moment::fresh(at(150)))),
         [
             ("no-candidate".to_owned(), 1, false),
             ("whole".to_owned(), 1, false)
@@ -350,13 +369,39 @@ struct Vectors {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Case {
     name: String,
     assignment: Assignment,
     keys: BTreeMap<String, String>,
+    #[serde(default)]
+    build: Option<Build>,
     now: Timestamp,
+    /// Since the origin was last heard.
+    #[serde(default)]
+    age_seconds: u64,
+    /// Of each revision that demands something.
+    #[serde(default)]
+    contents: BTreeMap<u32, Demands>,
     outcome: Expected,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Demands {
+    requires: Requires,
+    when_stale: WhenStale,
+}
+
+impl Case {
+    fn content(&self, revision: Revision) -> Content {
+        let demands = self.contents.get(&revision.0);
+        Content {
+            requires: demands.map(|d| d.requires).unwrap_or_default(),
+            when_stale: demands.map(|d| d.when_stale).unwrap_or_default(),
+            ..plain("event", revision, 0)
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Deserialize)]
@@ -380,21 +425,40 @@ fn agrees_with_the_published_cases() {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        let outcome = evaluate(&case.assignment, Keys(&keys), case.now);
-        let (kind, opens) = match outcome {
-            Outcome::Suspended => ("Suspended", None),
-            Outcome::Closed { opens } => ("Closed", opens),
-            Outcome::Nothing => ("Nothing", None),
-            Outcome::Live(_) => ("Live", None),
-            Outcome::Candidate(_) => ("Candidate", None),
+        let assignment = &case.assignment;
+        let live = assignment.live.map(|revision| case.content(revision));
+        let candidate = assignment.candidate.as_ref();
+        let candidate = candidate.map(|candidate| case.content(candidate.revision));
+        let offer = Offer {
+            assignment,
+            live: live.as_ref(),
+            candidate: candidate.as_ref(),
+        };
+        let asker = Asker {
+            keys: Keys(&keys),
+            build: case.build,
+        };
+        let at = Moment {
+            now: case.now,
+            age: Duration::from_secs(case.age_seconds),
+        };
+        let outcome = evaluate(offer, &asker, at);
+        let (kind, revision, opens) = match outcome {
+            Outcome::Suspended => ("Suspended", None, None),
+            Outcome::Closed { opens } => ("Closed", None, opens),
+            Outcome::Nothing => ("Nothing", None, None),
+            Outcome::WrongBuild(revision) => ("WrongBuild", Some(revision), None),
+            Outcome::Stale(revision) => ("Stale", Some(revision), None),
+            Outcome::Live(revision) => ("Live", Some(revision), None),
+            Outcome::Candidate(revision) => ("Candidate", Some(revision), None),
         };
         let got = Expected {
             kind: kind.to_owned(),
-            revision: outcome.revision(),
+            revision,
             opens,
         };
         assert_eq!(got, case.outcome, "{}", case.name);
         kinds.insert(kind);
     }
-    assert!(vectors.cases.len() >= 25 && kinds.len() == 5);
+    assert!(vectors.cases.len() >= 36 && kinds.len() == 7);
 }

@@ -1,5 +1,6 @@
 //! What is applied, what is refused, and how removals are remembered.
 
+mod filters;
 mod laws;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::*;
+use crate::conditions::{Requires, WhenStale};
 use crate::json_text::JsonText;
 use crate::model::{Candidate, EventType, Suspension};
 use crate::schedule::Schedule;
@@ -31,6 +33,8 @@ fn content(id: &str, revision: u32, name: &str) -> Entry {
         priority: 0,
         tags: Vec::new(),
         localizations: BTreeMap::new(),
+        requires: Requires::default(),
+        when_stale: WhenStale::Keep,
         configuration: JsonText::empty_object(),
     }
     .into()

@@ -1,13 +1,22 @@
 //! Any value of every type that travels.
 
 use jiff::Timestamp;
+use liveevents_protocol::build::Build;
+use liveevents_protocol::conditions::{Patience, Requires, WhenStale};
+use liveevents_protocol::delay::Delays;
 use liveevents_protocol::entry::{Entry, EntryKey, Stamped, Value};
-use liveevents_protocol::frame::{EdgeFrame, Hello, OriginFrame, Row, Rows, SnapshotChunk};
+use liveevents_protocol::filter::Filter;
+use liveevents_protocol::frame::{
+    Arrivals, Delivery, EdgeFrame, Hello, Nack, OriginFrame, Quarantined, Row, Rows, SnapshotChunk,
+    Standing,
+};
 use liveevents_protocol::id::{BootId, ChangeId, EdgeId, EventId, Installation, RegionId, TokenId};
 use liveevents_protocol::json_text::JsonText;
 use liveevents_protocol::message::{
-    AckStatus, Ahead, ClientAck, ClientHello, ClientMessage, Cursor, DeltaMessage, EntryMessage,
-    ErrorMessage, Goaway, Level, ServerMessage, SnapshotMessage, Welcome,
+    AckStatus, Ahead, Attribute, Cause, ClientAck, ClientHello, ClientMessage, ClientNack, Contact,
+    Current, Cursor, DeltaMessage, EntryMessage, ErrorMessage, Goaway, Level, Notice, PlayerEvents,
+    PlayerMessage, PlayerResult, Query, QueryResult, RefusedMessage, Renewal, ServerMessage,
+    SnapshotMessage, TokenTime, Unwatch, Watch, Welcome,
 };
 use liveevents_protocol::model::{
     Assignment, BucketBy, Candidate, Content, EventType, Localization, Suspension,
@@ -148,6 +157,29 @@ fn localization() -> impl Strategy<Value = Localization> {
         })
 }
 
+fn build() -> impl Strategy<Value = Build> {
+    vec(any::<u32>(), 1..=6).prop_map(|parts| {
+        let parts: Vec<_> = parts.iter().map(ToString::to_string).collect();
+        parts.join(".").parse().unwrap()
+    })
+}
+
+fn requires() -> impl Strategy<Value = Requires> {
+    (option::of(build()), option::of(build())).prop_map(|(min_build, max_build)| Requires {
+        min_build,
+        max_build,
+        unknown: false,
+    })
+}
+
+fn when_stale() -> impl Strategy<Value = WhenStale> {
+    let patience = (1..=Patience::MAX).prop_map(|seconds| Patience::from_seconds(seconds).unwrap());
+    prop_oneof![
+        Just(WhenStale::Keep),
+        patience.prop_map(WhenStale::HideAfter)
+    ]
+}
+
 pub(crate) fn content() -> impl Strategy<Value = Content> {
     let named = (event(), revision(), event_type(), text(), text());
     let sorted = (
@@ -155,10 +187,12 @@ pub(crate) fn content() -> impl Strategy<Value = Content> {
         any::<i32>(),
         vec(text(), 0..4),
         btree_map(text(), localization(), 0..3),
+        requires(),
+        when_stale(),
     );
     (named, sorted, json()).prop_map(|(named, sorted, configuration)| {
         let (event_id, revision, event_type, display_name, description) = named;
-        let (category, priority, tags, localizations) = sorted;
+        let (category, priority, tags, localizations, requires, when_stale) = sorted;
         Content {
             event_id,
             revision,
@@ -169,6 +203,8 @@ pub(crate) fn content() -> impl Strategy<Value = Content> {
             priority,
             tags,
             localizations,
+            requires,
+            when_stale,
             configuration,
         }
     })
@@ -284,6 +320,67 @@ fn hello() -> impl Strategy<Value = Hello> {
     )
 }
 
+fn delays() -> impl Strategy<Value = Delays> {
+    vec(0..10_000_000_000_u64, 0..9).prop_map(|all| {
+        let mut delays = Delays::default();
+        for micros in all {
+            delays.record(std::time::Duration::from_micros(micros));
+        }
+        delays
+    })
+}
+
+fn delivery() -> impl Strategy<Value = Delivery> {
+    let standings = btree_map(version(), any::<(u32, u32, u32)>(), 0..5).prop_map(|by_version| {
+        let standing = |(version, (received, applied, deferred))| Standing {
+            version,
+            received,
+            applied,
+            deferred,
+        };
+        by_version.into_iter().map(standing).collect()
+    });
+    let arrivals = (version(), delays()).prop_map(|(version, delays)| Arrivals { version, delays });
+    let nack = (
+        event(),
+        option::of(revision()),
+        version(),
+        any::<u32>(),
+        "[ -~]{0,200}",
+    )
+        .prop_map(|(event, revision, version, count, reason)| Nack {
+            event,
+            revision,
+            version,
+            count,
+            reason,
+        });
+    (
+        (region(), epoch(), any::<u32>()),
+        standings,
+        vec(arrivals, 0..4),
+        vec(nack, 0..4),
+    )
+        .prop_map(
+            |((region, epoch, connected), standings, arrivals, nacks)| Delivery {
+                region,
+                epoch,
+                connected,
+                standings,
+                arrivals,
+                nacks,
+            },
+        )
+}
+
+fn quarantined() -> impl Strategy<Value = Quarantined> {
+    (key(), version(), "[ -~]{0,200}").prop_map(|(key, version, reason)| Quarantined {
+        key,
+        version,
+        reason,
+    })
+}
+
 pub(crate) fn edge_frame() -> impl Strategy<Value = EdgeFrame> {
     prop_oneof![
         hello().prop_map(EdgeFrame::Hello),
@@ -296,6 +393,9 @@ pub(crate) fn edge_frame() -> impl Strategy<Value = EdgeFrame> {
             }
         }),
         time().prop_map(|sent_at| EdgeFrame::Heartbeat { sent_at }),
+        delivery().prop_map(EdgeFrame::Delivery),
+        (region(), vec(quarantined(), 0..4))
+            .prop_map(|(region, entries)| EdgeFrame::Degraded { region, entries }),
         Just(EdgeFrame::Bye),
     ]
 }
@@ -348,11 +448,82 @@ pub(crate) fn origin_frame() -> impl Strategy<Value = OriginFrame> {
         chunk().prop_map(OriginFrame::SnapshotChunk),
         rows().prop_map(OriginFrame::Rows),
         (time(), time()).prop_map(|(echo, time)| OriginFrame::Heartbeat { echo, time }),
+        any::<u64>().prop_map(|spread_ms| OriginFrame::Drain { spread_ms }),
+        vec((region(), vec(text(), 0..3)), 0..4).prop_map(OriginFrame::Directory),
     ]
 }
 
 fn cursor() -> impl Strategy<Value = Cursor> {
     (epoch(), version()).prop_map(|(epoch, version)| Cursor { epoch, version })
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    (
+        btree_set(event(), 0..3),
+        btree_set(event_type(), 0..3),
+        btree_set(text(), 0..3),
+    )
+        .prop_map(|(event_ids, types, tags)| Filter {
+            event_ids,
+            types,
+            tags,
+        })
+}
+
+fn player() -> impl Strategy<Value = PlayerMessage> {
+    let attribute = prop_oneof![
+        any::<bool>().prop_map(Attribute::Flag),
+        any::<i64>().prop_map(|number| Attribute::Number(number.into())),
+        text().prop_map(Attribute::Text),
+    ];
+    let said = (option::of(text()), option::of(text()), option::of(build()));
+    (
+        text(),
+        btree_map(text(), text(), 0..3),
+        btree_map(text(), attribute, 0..3),
+        said,
+    )
+        .prop_map(
+            |(player, keys, attributes, (language, platform, build))| PlayerMessage {
+                player,
+                keys,
+                attributes,
+                language,
+                platform,
+                build,
+            },
+        )
+}
+
+fn level() -> impl Strategy<Value = Level> {
+    prop::sample::select(vec![Level::Region, Level::Watch, Level::Local])
+}
+
+pub(crate) fn client_hello() -> impl Strategy<Value = ClientHello> {
+    let who = (region(), level(), option::of(cursor()), option::of(build()));
+    let wants = (
+        filter(),
+        vec(text(), 0..3),
+        option::of(text()),
+        any::<bool>(),
+        option::of(text()),
+    );
+    (who, wants).prop_map(
+        |(
+            (region, level, position, build),
+            (filter, capabilities, client, include_config, language),
+        )| ClientHello {
+            region,
+            level,
+            position,
+            build,
+            filter,
+            capabilities,
+            client,
+            include_config,
+            language,
+        },
+    )
 }
 
 pub(crate) fn client_message() -> impl Strategy<Value = ClientMessage> {
@@ -362,35 +533,133 @@ pub(crate) fn client_message() -> impl Strategy<Value = ClientMessage> {
         Just(AckStatus::Deferred),
     ];
     prop_oneof![
-        (region(), option::of(cursor()), option::of(text())).prop_map(
-            |(region, position, build)| ClientMessage::Hello(ClientHello {
-                region,
-                level: Level::Region,
-                position,
-                build,
-            })
-        ),
-        (cursor(), status).prop_map(|(Cursor { epoch, version }, status)| {
-            ClientMessage::Ack(ClientAck {
+        client_hello().prop_map(ClientMessage::Hello),
+        (cursor(), status, any::<u64>()).prop_map(
+            |(Cursor { epoch, version }, status, held_ms)| ClientMessage::Ack(ClientAck {
                 epoch,
                 version,
                 status,
+                held_ms,
+            })
+        ),
+        (cursor(), event(), option::of(revision()), text()).prop_map(
+            |(Cursor { epoch, version }, event_id, revision, reason)| {
+                ClientMessage::Nack(ClientNack {
+                    epoch,
+                    version,
+                    event_id,
+                    revision,
+                    reason,
+                })
+            }
+        ),
+        vec(player(), 0..3).prop_map(|players| ClientMessage::Watch(Watch { players })),
+        vec(text(), 0..3).prop_map(|players| ClientMessage::Unwatch(Unwatch { players })),
+        (text(), vec(player(), 0..3), any::<bool>()).prop_map(|(id, players, include_config)| {
+            ClientMessage::Query(Query {
+                id,
+                players,
+                include_config,
             })
         }),
+        text().prop_map(|token| ClientMessage::Token(Renewal { token })),
         Just(ClientMessage::Unknown),
     ]
 }
 
-pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
+fn welcome() -> impl Strategy<Value = Welcome> {
+    let who = (edge(), installation(), region(), time());
+    let more = (
+        option::of(cursor()),
+        option::of(time()),
+        any::<u64>(),
+        option::of(time()),
+        vec(text(), 0..3),
+    );
+    (who, more).prop_map(
+        |(
+            (edge, installation, region, time),
+            (position, contact_at, ack_interval_ms, token_expires_at, capabilities),
+        )| Welcome {
+            edge,
+            installation,
+            region,
+            time,
+            position,
+            contact_at,
+            ack_interval_ms,
+            token_expires_at,
+            capabilities,
+        },
+    )
+}
+
+fn notice() -> impl Strategy<Value = Notice> {
+    let cause = prop::sample::select(vec![Cause::Schedule, Cause::Change, Cause::Stale]);
+    let bounds = (option::of(time()), option::of(time()));
+    (event(), cursor(), time(), time(), bounds, cause).prop_map(
+        |(event_id, Cursor { epoch, version }, time, at, (opens, closes), cause)| Notice {
+            event_id,
+            epoch,
+            version,
+            time,
+            at,
+            opens,
+            closes,
+            cause,
+        },
+    )
+}
+
+fn evaluated() -> impl Strategy<Value = ServerMessage> {
+    let events = || vec(json(), 0..3);
     prop_oneof![
-        (edge(), installation(), region(), time()).prop_map(
-            |(edge, installation, region, time)| ServerMessage::Welcome(Welcome {
-                edge,
-                installation,
-                region,
-                time,
-            })
+        (text(), cursor(), time(), events()).prop_map(
+            |(player, Cursor { epoch, version }, time, events)| {
+                ServerMessage::Player(PlayerEvents {
+                    player,
+                    epoch,
+                    version,
+                    time,
+                    events,
+                })
+            }
         ),
+        (cursor(), time(), option::of(time())).prop_map(
+            |(Cursor { epoch, version }, time, committed_at)| {
+                ServerMessage::Current(Current {
+                    epoch,
+                    version,
+                    time,
+                    committed_at,
+                })
+            }
+        ),
+        (
+            (text(), cursor(), any::<u64>(), any::<bool>(), time()),
+            vec((text(), events()), 0..3)
+        )
+            .prop_map(
+                |((id, Cursor { epoch, version }, age_ms, stale, time), players)| {
+                    let player = |(player, events)| PlayerResult { player, events };
+                    ServerMessage::Result(QueryResult {
+                        id,
+                        epoch,
+                        version,
+                        age_ms,
+                        stale,
+                        time,
+                        players: players.into_iter().map(player).collect(),
+                    })
+                }
+            ),
+    ]
+}
+
+pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
+    let expires = || time().prop_map(|expires_at| TokenTime { expires_at });
+    prop_oneof![
+        welcome().prop_map(ServerMessage::Welcome),
         snapshot_message().prop_map(ServerMessage::Snapshot),
         delta_message().prop_map(ServerMessage::Delta),
         (cursor(), time()).prop_map(|(Cursor { epoch, version }, time)| {
@@ -400,6 +669,28 @@ pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
                 time,
             })
         }),
+        notice().prop_map(ServerMessage::Activated),
+        notice().prop_map(ServerMessage::Deactivated),
+        evaluated(),
+        (option::of(time()), any::<bool>(), time()).prop_map(|(contact_at, stale, time)| {
+            ServerMessage::Contact(Contact {
+                contact_at,
+                stale,
+                time,
+            })
+        }),
+        expires().prop_map(ServerMessage::TokenExpiring),
+        expires().prop_map(ServerMessage::TokenRenewed),
+        (text(), option::of(text()), option::of(text()), text()).prop_map(
+            |(about, id, field, message)| {
+                ServerMessage::Refused(RefusedMessage {
+                    about,
+                    id,
+                    field,
+                    message,
+                })
+            }
+        ),
         any::<u64>().prop_map(|reconnect_after_ms| {
             ServerMessage::Goaway(Goaway { reconnect_after_ms })
         }),
@@ -411,13 +702,22 @@ pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
 
 fn snapshot_message() -> impl Strategy<Value = SnapshotMessage> {
     let held = (vec(content(), 0..3), vec(assignment(), 0..3));
-    (cursor(), time(), option::of(time()), held).prop_map(
-        |(Cursor { epoch, version: to }, time, committed_at, (contents, assignments))| {
+    let piece = (any::<u32>(), any::<bool>());
+    (cursor(), time(), option::of(time()), piece, held).prop_map(
+        |(
+            Cursor { epoch, version: to },
+            time,
+            committed_at,
+            (index, last),
+            (contents, assignments),
+        )| {
             SnapshotMessage {
                 epoch,
                 to,
                 time,
                 committed_at,
+                index,
+                last,
                 contents,
                 assignments,
             }

@@ -4,6 +4,7 @@
 
 mod damage;
 mod decode;
+mod document;
 mod framing;
 mod generate;
 mod golden;

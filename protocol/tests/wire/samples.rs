@@ -5,13 +5,21 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use liveevents_protocol::codec;
+use liveevents_protocol::conditions::{Patience, Requires, WhenStale};
+use liveevents_protocol::delay::Delays;
 use liveevents_protocol::entry::{Entry, EntryKey, Stamped};
-use liveevents_protocol::frame::{EdgeFrame, Hello, OriginFrame, Row, Rows, SnapshotChunk};
+use liveevents_protocol::filter::Filter;
+use liveevents_protocol::frame::{
+    Arrivals, Delivery, EdgeFrame, Hello, Nack, OriginFrame, Quarantined, Row, Rows, SnapshotChunk,
+    Standing,
+};
 use liveevents_protocol::id::{BootId, ChangeId, EventId, RegionId, TokenId};
 use liveevents_protocol::json_text::JsonText;
 use liveevents_protocol::message::{
-    AckStatus, Ahead, ClientAck, ClientHello, ClientMessage, Cursor, DeltaMessage, ErrorMessage,
-    Goaway, Level, ServerMessage, SnapshotMessage, Welcome,
+    AckStatus, Ahead, Attribute, Cause, ClientAck, ClientHello, ClientMessage, ClientNack, Contact,
+    Current, Cursor, DeltaMessage, ErrorMessage, Goaway, Level, Notice, PlayerEvents,
+    PlayerMessage, PlayerResult, Query, QueryResult, RefusedMessage, Renewal, ServerMessage,
+    SnapshotMessage, TokenTime, Unwatch, Watch, Welcome,
 };
 use liveevents_protocol::model::{
     Assignment, BucketBy, Candidate, Content, EventType, Localization, Suspension,
@@ -46,6 +54,16 @@ pub(crate) fn all() -> Vec<Sample> {
             Value::Edge(EdgeFrame::Heartbeat { sent_at: time(2) }),
         ),
         sample("edge-bye", Value::Edge(EdgeFrame::Bye)),
+        sample(
+            "edge-delivery",
+            Value::Edge(EdgeFrame::Delivery(delivery())),
+        ),
+        sample("edge-degraded", Value::Edge(degraded())),
+        sample(
+            "origin-drain",
+            Value::Origin(OriginFrame::Drain { spread_ms: 10_000 }),
+        ),
+        sample("origin-directory", Value::Origin(directory())),
         sample(
             "origin-welcome",
             Value::Origin(OriginFrame::Welcome {
@@ -128,6 +146,8 @@ fn messages() -> Vec<(&'static str, Value)> {
         to: Version(300),
         time: time(6),
         committed_at: Some(time(7)),
+        index: 1,
+        last: true,
         contents: vec![content(), least_content()],
         assignments: vec![assignment(), least_assignment()],
     };
@@ -146,7 +166,62 @@ fn messages() -> Vec<(&'static str, Value)> {
                 region: region("us-east"),
                 level: Level::Region,
                 position: Some(cursor),
-                build: Some("4.12.0".to_owned()),
+                build: Some("4.12.0".parse().unwrap()),
+                filter: filter(),
+                capabilities: vec!["segments".to_owned()],
+                client: Some("starfall-server/1.2".to_owned()),
+                include_config: false,
+                language: Some("de".to_owned()),
+            })),
+        ),
+        (
+            "client-hello-least",
+            Value::Client(ClientMessage::Hello(ClientHello {
+                region: region("us-east"),
+                level: Level::Watch,
+                position: None,
+                build: None,
+                filter: Filter::default(),
+                capabilities: Vec::new(),
+                client: None,
+                include_config: true,
+                language: None,
+            })),
+        ),
+        (
+            "client-nack",
+            Value::Client(ClientMessage::Nack(ClientNack {
+                epoch: epoch(),
+                version: Version(300),
+                event_id: event("summer-fest-2025"),
+                revision: Some(Revision(7)),
+                reason: "unknown item".to_owned(),
+            })),
+        ),
+        (
+            "client-watch",
+            Value::Client(ClientMessage::Watch(Watch {
+                players: vec![player(), least_player()],
+            })),
+        ),
+        (
+            "client-unwatch",
+            Value::Client(ClientMessage::Unwatch(Unwatch {
+                players: vec!["p-1".to_owned()],
+            })),
+        ),
+        (
+            "client-query",
+            Value::Client(ClientMessage::Query(Query {
+                id: "q-17".to_owned(),
+                players: vec![player()],
+                include_config: false,
+            })),
+        ),
+        (
+            "client-token",
+            Value::Client(ClientMessage::Token(Renewal {
+                token: "header.claims.signature".to_owned(),
             })),
         ),
         (
@@ -155,6 +230,7 @@ fn messages() -> Vec<(&'static str, Value)> {
                 epoch: epoch(),
                 version: Version(300),
                 status: AckStatus::Applied,
+                held_ms: 730,
             })),
         ),
         (
@@ -164,6 +240,11 @@ fn messages() -> Vec<(&'static str, Value)> {
                 installation: "starfall-production".parse().unwrap(),
                 region: region("us-east"),
                 time: time(6),
+                position: Some(cursor),
+                contact_at: Some(time(5)),
+                ack_interval_ms: 1_000,
+                token_expires_at: Some(time(90)),
+                capabilities: vec!["segments".to_owned()],
             })),
         ),
         (
@@ -180,6 +261,81 @@ fn messages() -> Vec<(&'static str, Value)> {
             })),
         ),
         (
+            "server-activated",
+            Value::Server(ServerMessage::Activated(notice(Cause::Schedule))),
+        ),
+        (
+            "server-deactivated",
+            Value::Server(ServerMessage::Deactivated(Notice {
+                opens: None,
+                closes: None,
+                ..notice(Cause::Change)
+            })),
+        ),
+        (
+            "server-player",
+            Value::Server(ServerMessage::Player(PlayerEvents {
+                player: "p-1".to_owned(),
+                epoch: epoch(),
+                version: Version(300),
+                time: time(6),
+                events: vec![json(r#"{"eventId":"a","revision":1}"#)],
+            })),
+        ),
+        (
+            "server-current",
+            Value::Server(ServerMessage::Current(Current {
+                epoch: epoch(),
+                version: Version(300),
+                time: time(6),
+                committed_at: Some(time(5)),
+            })),
+        ),
+        (
+            "server-result",
+            Value::Server(ServerMessage::Result(QueryResult {
+                id: "q-17".to_owned(),
+                epoch: epoch(),
+                version: Version(300),
+                age_ms: 812,
+                stale: false,
+                time: time(6),
+                players: vec![PlayerResult {
+                    player: "p-1".to_owned(),
+                    events: Vec::new(),
+                }],
+            })),
+        ),
+        (
+            "server-contact",
+            Value::Server(ServerMessage::Contact(Contact {
+                contact_at: Some(time(4)),
+                stale: true,
+                time: time(6),
+            })),
+        ),
+        (
+            "server-token-expiring",
+            Value::Server(ServerMessage::TokenExpiring(TokenTime {
+                expires_at: time(90),
+            })),
+        ),
+        (
+            "server-token-renewed",
+            Value::Server(ServerMessage::TokenRenewed(TokenTime {
+                expires_at: time(900),
+            })),
+        ),
+        (
+            "server-refused",
+            Value::Server(ServerMessage::Refused(RefusedMessage {
+                about: "query".to_owned(),
+                id: Some("q-17".to_owned()),
+                field: Some("players".to_owned()),
+                message: "has 501, at most 500 may be".to_owned(),
+            })),
+        ),
+        (
             "server-goaway",
             Value::Server(ServerMessage::Goaway(Goaway {
                 reconnect_after_ms: 1_500,
@@ -193,6 +349,112 @@ fn messages() -> Vec<(&'static str, Value)> {
             })),
         ),
     ]
+}
+
+fn notice(cause: Cause) -> Notice {
+    Notice {
+        event_id: event("summer-fest-2025"),
+        epoch: epoch(),
+        version: Version(300),
+        time: time(6),
+        at: time(5),
+        opens: Some(time(5)),
+        closes: Some(time(50)),
+        cause,
+    }
+}
+
+fn filter() -> Filter {
+    Filter {
+        event_ids: [event("summer-fest-2025")].into(),
+        types: [EventType::SeasonalPromotion].into(),
+        tags: ["summer".to_owned(), "xp".to_owned()].into(),
+    }
+}
+
+fn player() -> PlayerMessage {
+    PlayerMessage {
+        player: "p-1".to_owned(),
+        keys: [("match".to_owned(), "m-17".to_owned())].into(),
+        attributes: [
+            ("level".to_owned(), Attribute::Number(42.into())),
+            ("tier".to_owned(), Attribute::Text("gold".to_owned())),
+            ("vip".to_owned(), Attribute::Flag(true)),
+        ]
+        .into(),
+        language: Some("de".to_owned()),
+        platform: Some("pc".to_owned()),
+        build: Some("4.12.0".parse().unwrap()),
+    }
+}
+
+fn least_player() -> PlayerMessage {
+    PlayerMessage {
+        player: "p-2".to_owned(),
+        keys: BTreeMap::new(),
+        attributes: BTreeMap::new(),
+        language: None,
+        platform: None,
+        build: None,
+    }
+}
+
+fn delivery() -> Delivery {
+    let mut delays = Delays::default();
+    for micros in [900, 1_000, 70_000] {
+        delays.record(std::time::Duration::from_micros(micros));
+    }
+    let standing = |version, received, applied, deferred| Standing {
+        version: Version(version),
+        received,
+        applied,
+        deferred,
+    };
+    Delivery {
+        region: region("us-east"),
+        epoch: epoch(),
+        connected: 1_000,
+        standings: vec![standing(299, 1, 300, 0), standing(300, 999, 690, 9)],
+        arrivals: vec![Arrivals {
+            version: Version(300),
+            delays,
+        }],
+        nacks: vec![Nack {
+            event: event("summer-fest-2025"),
+            revision: Some(Revision(7)),
+            version: Version(300),
+            count: 3,
+            reason: "unknown item".to_owned(),
+        }],
+    }
+}
+
+fn degraded() -> EdgeFrame {
+    let quarantined = |key, reason: &str| Quarantined {
+        key,
+        version: Version(300),
+        reason: reason.to_owned(),
+    };
+    EdgeFrame::Degraded {
+        region: region("us-east"),
+        entries: vec![
+            quarantined(
+                EntryKey::Content(event("summer-fest-2025"), Revision(7)),
+                "cannot be applied",
+            ),
+            quarantined(EntryKey::Assignment(event("a")), "names revision 9"),
+        ],
+    }
+}
+
+fn directory() -> OriginFrame {
+    OriginFrame::Directory(vec![
+        (
+            region("eu-west"),
+            vec!["http://edge-7.eu-west.example:8090".to_owned()],
+        ),
+        (region("us-east"), Vec::new()),
+    ])
 }
 
 fn hello() -> Hello {
@@ -303,6 +565,12 @@ fn content() -> Content {
         priority: -3,
         tags: vec!["summer".to_owned(), "xp".to_owned()],
         localizations: BTreeMap::from([("de".to_owned(), german), ("ja".to_owned(), japanese)]),
+        requires: Requires {
+            min_build: Some("4.12".parse().unwrap()),
+            max_build: Some("5.0.1".parse().unwrap()),
+            unknown: false,
+        },
+        when_stale: WhenStale::HideAfter(Patience::from_seconds(600).unwrap()),
         configuration: json(r#"{"multipliers": {"xp": 2.50}, "big": 12345678901234567890123}"#),
     }
 }
@@ -318,6 +586,8 @@ fn least_content() -> Content {
         priority: 0,
         tags: Vec::new(),
         localizations: BTreeMap::new(),
+        requires: Requires::default(),
+        when_stale: WhenStale::Keep,
         configuration: JsonText::empty_object(),
     }
 }

@@ -105,6 +105,8 @@ mod tests {
             priority: 0,
             tags: Vec::new(),
             localizations: BTreeMap::new(),
+            requires: Default::default(),
+            when_stale: Default::default(),
             configuration: JsonText::new(r#"{"prize":12345}"#.to_owned()).unwrap(),
         }
         .into()

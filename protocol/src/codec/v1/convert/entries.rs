@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{id, invalid, time};
+use crate::build::Build;
 use crate::codec::DecodeError;
 use crate::codec::v1::{
-    WireAssignment, WireCandidate, WireContent, WireEntry, WireEventType, WireLocalization,
-    WireStamped,
+    WireAssignment, WireCandidate, WireConditions, WireContent, WireEntry, WireEventType,
+    WireLocalization, WireStamped,
 };
+use crate::conditions::{Patience, Requires, WhenStale};
 use crate::entry::{Entry, EntryKey, Stamped, Value};
 use crate::json_text::JsonText;
 use crate::model::{Assignment, BucketBy, Candidate, Content, EventType, Localization, Suspension};
@@ -17,6 +19,10 @@ use crate::version::{BasisPoints, Revision, Version};
 
 fn json(field: &'static str, text: String) -> Result<JsonText, DecodeError> {
     JsonText::new(text).map_err(|error| invalid(field, error))
+}
+
+fn build(field: &'static str, text: Option<String>) -> Result<Option<Build>, DecodeError> {
+    text.map(|text| id(field, &text)).transpose()
 }
 
 impl From<&Stamped> for WireStamped {
@@ -95,8 +101,39 @@ impl From<&Content> for WireContent {
                     custom_fields: texts.custom_fields.as_ref().map(|j| j.as_str().to_owned()),
                 })
                 .collect(),
+            conditions: conditions(content).map(Box::new),
             configuration: content.configuration.as_str().to_owned(),
         }
+    }
+}
+
+fn conditions(content: &Content) -> Option<WireConditions> {
+    let wire = WireConditions {
+        min_build: content.requires.min_build.map(|build| build.to_string()),
+        max_build: content.requires.max_build.map(|build| build.to_string()),
+        hide_after: match content.when_stale {
+            WhenStale::Keep => None,
+            WhenStale::HideAfter(patience) => Some(patience.seconds()),
+        },
+    };
+    let any = wire.min_build.is_some() || wire.max_build.is_some() || wire.hide_after.is_some();
+    any.then_some(wire)
+}
+
+impl WireConditions {
+    fn read(self) -> Result<(Requires, WhenStale), DecodeError> {
+        let requires = Requires {
+            min_build: build("minBuild", self.min_build)?,
+            max_build: build("maxBuild", self.max_build)?,
+            unknown: false,
+        };
+        let when_stale = match self.hide_after {
+            None => WhenStale::Keep,
+            Some(seconds) => WhenStale::HideAfter(
+                Patience::from_seconds(seconds).map_err(|e| invalid("whenStale", e))?,
+            ),
+        };
+        Ok((requires, when_stale))
     }
 }
 
@@ -121,6 +158,10 @@ impl TryFrom<WireContent> for Content {
                 Ok((texts.language, localization))
             })
             .collect::<Result<BTreeMap<_, _>, DecodeError>>()?;
+        let (requires, when_stale) = match wire.conditions {
+            Some(conditions) => conditions.read()?,
+            None => Default::default(),
+        };
         Ok(Self {
             event_id: id("event", &wire.event)?,
             revision: Revision(wire.revision),
@@ -131,6 +172,8 @@ impl TryFrom<WireContent> for Content {
             priority: wire.priority,
             tags: wire.tags.into_inner(),
             localizations,
+            requires,
+            when_stale,
             configuration: json("configuration", wire.configuration)?,
         })
     }

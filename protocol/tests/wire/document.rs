@@ -1,0 +1,5 @@
+//! The published document, `docs/protocol.md` with its schemas and its transcript, says what the code says.
+
+mod page;
+mod schemas;
+mod transcript;
