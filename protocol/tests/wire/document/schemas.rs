@@ -193,8 +193,8 @@ fn the_code_demands_what_the_schemas_call_required_and_nothing_else() {
                 let mut less = example.clone();
                 let object = less.pointer_mut(&path).unwrap().as_object_mut().unwrap();
                 object.remove(&name);
-                // An entry or rule without its only member is one of another kind.
-                if object.is_empty() && path.ends_with(|last: char| last.is_ascii_digit()) {
+                // An entry of no kind is one of a kind that nobody knows.
+                if object.is_empty() && path.starts_with("/entries/") {
                     continue;
                 }
                 let read = parse(&less.to_string());
