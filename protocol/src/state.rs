@@ -292,15 +292,16 @@ impl RegionState {
         })
     }
 
+    /// What is held under a key, to be shared.
+    #[must_use]
+    pub fn value(&self, key: &EntryKey) -> Option<&Value> {
+        self.slots.get(key)?.value.as_ref()
+    }
+
     /// One event's assignment.
     #[must_use]
     pub fn assignment(&self, event: &EventId) -> Option<&Assignment> {
-        match self
-            .slots
-            .get(&EntryKey::Assignment(event.clone()))?
-            .value
-            .as_ref()?
-        {
+        match self.value(&EntryKey::Assignment(event.clone()))? {
             Value::Assignment(assignment) => Some(assignment),
             Value::Content(_) => None,
         }
@@ -309,12 +310,7 @@ impl RegionState {
     /// One revision's content.
     #[must_use]
     pub fn content(&self, event: &EventId, revision: Revision) -> Option<&Content> {
-        match self
-            .slots
-            .get(&EntryKey::Content(event.clone(), revision))?
-            .value
-            .as_ref()?
-        {
+        match self.value(&EntryKey::Content(event.clone(), revision))? {
             Value::Content(content) => Some(content),
             Value::Assignment(_) => None,
         }
