@@ -9,9 +9,11 @@
 pub mod config;
 mod limits;
 mod metrics;
+mod words;
 
 mod delivery;
 mod replica;
+mod schedule;
 
 mod cache;
 mod uplink;

@@ -63,15 +63,16 @@ pub(crate) const RECEIVE_WINDOW: u32 = 8 * 1024 * 1024 + 256 * 1024;
 /// 10,000 of them say within a second is one frame of a few hundred bytes.
 pub(crate) const DELIVERY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Nacks of one region that are told apart, by event, revision, version and reason.
-pub(crate) const MAX_NACKS: usize = 64;
+/// Versions whose time of commit is remembered, to tell how long they took: at 20 changes a second, 13 s of them.
+pub(crate) const TIMED_VERSIONS: usize = 256;
+
+/// How long after the origin has read of a nack it has surely written it down. One that is sent again is counted again,
+/// which harms less than one that is lost.
+pub(crate) const NACKS_SETTLE: Duration = Duration::from_secs(5);
 
 /// Nacks of one game server that are remembered, so that each counts once. Beyond it the oldest versions' are
 /// forgotten, and not counted again either.
 pub(crate) const NACKS_EACH: usize = 16;
-
-/// Characters of a nack's reason.
-pub(crate) const MAX_REASON: usize = 200;
 
 /// How far this machine's clock and the origin's may be from each other before that is said.
 pub(crate) const CLOCK_OFF: Duration = Duration::from_millis(500);
@@ -104,6 +105,22 @@ pub(crate) const CACHE_RETRY_MAX: Duration = Duration::from_secs(5);
 
 /// For the last write, when this process ends.
 pub(crate) const CACHE_FLUSH_DEADLINE: Duration = Duration::from_secs(3);
+
+// Schedule.
+
+/// A clock set back by up to so much is waited for: more than any daylight saving, time zone or drift amounts to. Beyond
+/// it the clock was badly wrong, and waiting would keep events from opening for days.
+pub(crate) const CLOCK_HOLD: Duration = Duration::from_hours(24);
+
+/// From how far back on that is said: less is a clock being kept in step.
+pub(crate) const CLOCK_SET_BACK: Duration = Duration::from_millis(100);
+
+/// How often the clock is looked at, however far the next switch is: so late is noticed at the most that it was set
+/// forwards. Four looks a second cost nothing.
+pub(crate) const CLOCK_LOOK: Duration = Duration::from_millis(250);
+
+/// Notices kept of one region: 1,000 active events that all begin, and all end, twice over. Some 300 bytes each.
+pub(crate) const NOTICES: usize = 4096;
 
 // Serving.
 

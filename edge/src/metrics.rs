@@ -1,8 +1,8 @@
 //! Every metric of the edge. Names get the prefix `liveevents_`; labels come from closed sets: regions of this
 //! edge's configuration, close reasons, kinds.
 
-use liveevents_service::metrics::{HttpMetrics, Metrics, MetricsError};
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+use liveevents_service::metrics::{HttpMetrics, Metrics, MetricsError, SECONDS};
+use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 /// All of them.
 #[derive(Clone)]
@@ -13,6 +13,7 @@ pub(crate) struct EdgeMetrics {
     pub(crate) cache: CacheMetrics,
     pub(crate) regions: RegionMetrics,
     pub(crate) servers: ServerMetrics,
+    pub(crate) schedule: ScheduleMetrics,
 }
 
 /// The connection to the origin.
@@ -54,6 +55,15 @@ pub(crate) struct RegionMetrics {
     pub(crate) age: IntGaugeVec,
 }
 
+/// Opening and closing by the clock.
+#[derive(Clone)]
+pub(crate) struct ScheduleMetrics {
+    pub(crate) switches: IntCounterVec,
+    pub(crate) lateness: Histogram,
+    pub(crate) clock_held: Gauge,
+    pub(crate) clock_followed_back: IntCounter,
+}
+
 /// Game servers.
 #[derive(Clone)]
 pub(crate) struct ServerMetrics {
@@ -79,6 +89,7 @@ impl EdgeMetrics {
             cache: CacheMetrics::new(&registry)?,
             regions: RegionMetrics::new(&registry)?,
             servers: ServerMetrics::new(&registry)?,
+            schedule: ScheduleMetrics::new(&registry)?,
             registry,
         })
     }
@@ -144,6 +155,31 @@ impl RegionMetrics {
                 "region_age_seconds",
                 "Time since the origin was last heard; nothing before the first state.",
                 &["region"],
+            )?,
+        })
+    }
+}
+
+impl ScheduleMetrics {
+    fn new(m: &Metrics) -> Result<Self, MetricsError> {
+        Ok(Self {
+            switches: m.counters(
+                "schedule_switches_total",
+                "Events that began or ended in a region, by what made them.",
+                &["kind", "cause"],
+            )?,
+            lateness: m.histogram(
+                "activation_duration_seconds",
+                "From the scheduled moment to the notice of it, for what begins or ends by its schedule.",
+                SECONDS,
+            )?,
+            clock_held: m.measure(
+                "clock_held_seconds",
+                "How far the machine's clock is behind the time served, since it was set back.",
+            )?,
+            clock_followed_back: m.counter(
+                "clock_followed_back_total",
+                "Times that the clock went back so far that it must have been wrong, and was followed.",
             )?,
         })
     }

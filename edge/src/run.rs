@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::limits::{DRAIN, HTTP_CONNECTIONS};
 use crate::metrics::EdgeMetrics;
 use crate::replica::Replica;
+use crate::schedule::{Scheduler, ServingClock};
 use crate::serve::{Parts, Registry, Serving};
 use crate::uplink::{Dialer, Identity, StatusCell, TlsError, Uplink};
 
@@ -96,12 +97,20 @@ pub async fn run(
         tasks.spawn(owner.run(stages.cache.clone()));
     }
 
+    let served = ServingClock::new(clock.clone(), metrics.schedule.clock_followed_back.clone());
+    let scheduler = Scheduler::new(
+        Arc::clone(&replica),
+        served.clone(),
+        metrics.schedule.clone(),
+    );
+    tasks.spawn(scheduler.run(stages.schedule.clone()));
+
     let serving = Serving::new(Parts {
         edge: config.edge.clone(),
         installation: config.installation.clone(),
         replica: Arc::clone(&replica),
         authority: authority.clone(),
-        clock: clock.clone(),
+        clock: served,
         cache: cache.clone(),
         uplink: status.clone(),
         registry: Registry::new(config.game_servers),
@@ -165,6 +174,7 @@ struct Stages {
     http: CancellationToken,
     game_servers: CancellationToken,
     abort: CancellationToken,
+    schedule: CancellationToken,
     uplink: CancellationToken,
     cache: CancellationToken,
 }
@@ -182,6 +192,7 @@ impl Stages {
             self.abort.cancel();
             connections.wait().await;
         }
+        self.schedule.cancel();
         self.uplink.cancel();
         self.cache.cancel();
         while let Some(ended) = tasks.join_next().await {

@@ -21,7 +21,6 @@ use axum::routing::get;
 use jiff::Timestamp;
 use liveevents_protocol::id::{EdgeId, Installation, RegionId};
 use liveevents_protocol::message::SUBSCRIBE_PATH;
-use liveevents_service::clock::Clock;
 use liveevents_service::http::{ApiError, Authority, layers};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +32,7 @@ use crate::cache::Cache;
 use crate::limits::FRESH_WITHIN;
 use crate::metrics::EdgeMetrics;
 use crate::replica::{Published, Region, Replica};
+use crate::schedule::ServingClock;
 use crate::uplink::StatusCell;
 
 /// What every handler and connection works with. Clones share it.
@@ -45,7 +45,8 @@ pub(crate) struct Parts {
     pub(crate) installation: Installation,
     pub(crate) replica: Arc<Replica>,
     pub(crate) authority: Authority,
-    pub(crate) clock: Clock,
+    /// What everything is evaluated by.
+    pub(crate) clock: ServingClock,
     pub(crate) cache: Cache,
     pub(crate) uplink: StatusCell,
     pub(crate) registry: Registry,
@@ -90,7 +91,7 @@ impl Serving {
             .route("/health/ready", get(health::ready))
             .route("/metrics", get(scrape))
             .with_state(self.clone());
-        layers(router, self.clock.clone(), self.metrics.http.clone())
+        layers(router, self.clock.wall().clone(), self.metrics.http.clone())
     }
 
     /// A region that this edge replicates.

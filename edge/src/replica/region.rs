@@ -1,15 +1,17 @@
 //! One region as everybody here sees it: the state in force, when the origin was last heard, and the bell.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
 use jiff::Timestamp;
+use liveevents_protocol::evaluate::Moment;
 use liveevents_protocol::id::RegionId;
 use tokio::sync::watch;
 
 use super::{Published, place};
+use crate::schedule::{Notice, Notices};
 
 /// No contact yet, as the number in the atomic.
 const NEVER: i64 = i64::MIN;
@@ -21,6 +23,11 @@ pub(crate) struct Region {
     published: ArcSwapOption<Published>,
     /// Microseconds since 1970.
     contact: AtomicI64,
+    /// Whether the origin is heard all the time.
+    in_contact: AtomicBool,
+    /// How often time has changed what is shown.
+    switches: AtomicU64,
+    notices: Notices,
     wake: watch::Sender<()>,
     /// Rung with `wake`, for whoever waits for any region.
     changed: watch::Sender<()>,
@@ -43,6 +50,9 @@ impl Region {
             id,
             published: ArcSwapOption::empty(),
             contact: AtomicI64::new(NEVER),
+            in_contact: AtomicBool::new(false),
+            switches: AtomicU64::new(0),
+            notices: Notices::default(),
             wake: watch::Sender::new(()),
             changed,
         }
@@ -76,7 +86,7 @@ impl Region {
                 next.succeed(held);
             }
             // First, so that no reader finds a state without an age.
-            self.contacted(heard);
+            self.heard(heard);
             let offer = Arc::new(next);
             let before = self
                 .published
@@ -97,6 +107,16 @@ impl Region {
 
     /// The origin was heard at `at`, and had nothing for this region that is not in force.
     pub(crate) fn contacted(&self, at: Timestamp) {
+        self.heard(at);
+        self.in_contact.store(true, Ordering::Release);
+    }
+
+    /// The connection to the origin has ended.
+    pub(crate) fn cut_off(&self) {
+        self.in_contact.store(false, Ordering::Release);
+    }
+
+    fn heard(&self, at: Timestamp) {
         self.contact
             .fetch_max(at.as_microsecond(), Ordering::Relaxed);
     }
@@ -113,6 +133,48 @@ impl Region {
     pub(crate) fn age(&self, now: Timestamp) -> Option<Duration> {
         let age = now.duration_since(self.contact()?);
         Some(Duration::try_from(age).unwrap_or_default())
+    }
+
+    /// When the origin was last heard, if the connection to it has ended. While it stands nothing is hidden for its
+    /// silence, whatever a clock says that was just set.
+    pub(crate) fn silent_since(&self) -> Option<Timestamp> {
+        if self.in_contact.load(Ordering::Acquire) {
+            return None;
+        }
+        self.contact()
+    }
+
+    /// What players are evaluated by at a time.
+    pub(crate) fn moment(&self, now: Timestamp) -> Moment {
+        let age = self.silent_since().map(|since| now.duration_since(since));
+        let age = age.and_then(|age| Duration::try_from(age).ok());
+        Moment {
+            now,
+            age: age.unwrap_or_default(),
+        }
+    }
+
+    /// Grows whenever time alone may have changed what somebody is shown: an occurrence has begun or ended, or the
+    /// origin has been silent for too long.
+    pub(crate) fn switches(&self) -> u64 {
+        self.switches.load(Ordering::Acquire)
+    }
+
+    /// The notices of events that have begun or ended.
+    pub(crate) fn notices(&self) -> &Notices {
+        &self.notices
+    }
+
+    /// Makes known what the clock has done; wakes who waits for changes.
+    pub(crate) fn switch(&self, switched: bool, notices: Vec<Notice>) {
+        if !switched && notices.is_empty() {
+            return;
+        }
+        self.notices.add(notices);
+        if switched {
+            self.switches.fetch_add(1, Ordering::AcqRel);
+        }
+        self.wake.send_replace(());
     }
 }
 

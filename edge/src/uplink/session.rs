@@ -85,6 +85,7 @@ impl<'a> Session<'a> {
         };
         if session.welcomed {
             uplink.metrics.connected.set(0);
+            uplink.replica.cut_off();
             let since = uplink
                 .replica
                 .contact()

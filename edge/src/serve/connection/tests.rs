@@ -10,6 +10,7 @@ use liveevents_protocol::version::Version;
 use liveevents_service::clock::Clock;
 use liveevents_service::http::Authority;
 use liveevents_service::token::{Role, Verifier};
+use prometheus::IntCounter;
 use tokio::io::DuplexStream;
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
@@ -26,6 +27,7 @@ use crate::limits::WRITE_DEADLINE;
 use crate::metrics::EdgeMetrics;
 use crate::replica::Replica;
 use crate::replica::history::{History, assignment, content, epoch, put};
+use crate::schedule::ServingClock;
 use crate::uplink::StatusCell;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -60,7 +62,7 @@ impl World {
             connections: TaskTracker::new(),
             goodbye: CancellationToken::new(),
             abort: CancellationToken::new(),
-            clock,
+            clock: ServingClock::new(clock, IntCounter::new("followed", "help").unwrap()),
         });
         let claims = Claims {
             installation,
