@@ -64,6 +64,12 @@ impl Holder {
         }
     }
 
+    /// Whether both count the same.
+    pub(super) fn stands_as(&self, other: &Self) -> bool {
+        let standing = |holder: &Self| (holder.received, holder.applied, holder.deferred);
+        standing(self) == standing(other)
+    }
+
     /// Whether `at` is a version of which nothing was sent.
     pub(super) fn was_spared(&self, at: Cursor) -> bool {
         self.covered.is_some_and(|covered| {
