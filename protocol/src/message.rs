@@ -8,6 +8,7 @@
 mod client;
 mod entry;
 mod server;
+mod unread;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,7 @@ pub use server::{
     Ahead, Cause, Contact, Current, DeltaMessage, ErrorMessage, Goaway, Notice, PlayerEvents,
     PlayerResult, QueryResult, RefusedMessage, ServerMessage, SnapshotMessage, TokenTime, Welcome,
 };
+pub use unread::Unread;
 
 /// The WebSocket subprotocol, which names the version.
 pub const SUBPROTOCOL: &str = "liveevents.v1";

@@ -203,6 +203,11 @@ fn hostile_texts(len: usize) -> Vec<(&'static str, String)> {
             fill("{\"type\":\"ack\",\"x\":", "[", "}"),
         ),
         ("unknown entries", fill(&delta, "{},", "]}")),
+        ("unreadable entries", fill(&delta, "{\"content\":0},", "]}")),
+        (
+            "unreadable entries of an event",
+            fill(&delta, "{\"content\":{\"eventId\":\"e\"}},", "]}"),
+        ),
         (
             "removals",
             fill(&delta, "{\"removedAssignment\":{\"eventId\":\"e\"}},", "]}"),

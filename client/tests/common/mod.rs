@@ -275,6 +275,7 @@ pub(crate) fn snapshot(epoch: Epoch, to: u64, events: &[&str]) -> ServerMessage 
         last: true,
         contents: events.iter().map(|event| content(event, 1)).collect(),
         assignments: events.iter().map(|event| assignment(event, 1)).collect(),
+        unread: Vec::new(),
     })
 }
 
@@ -293,5 +294,6 @@ pub(crate) fn delta(epoch: Epoch, from: u64, to: u64, events: &[&str]) -> Server
         time: Timestamp::UNIX_EPOCH,
         committed_at: None,
         entries: contents.chain(assignments).collect(),
+        unread: Vec::new(),
     })
 }

@@ -1,9 +1,6 @@
 //! One entry of a delta, as JSON: an object with one member, named after the kind of entry.
 
-use std::fmt;
-
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::entry::{Entry, EntryKey, Value};
 use crate::id::EventId;
@@ -62,37 +59,11 @@ impl From<EntryMessage> for Entry {
     }
 }
 
-/// Reads those that are known here. The derived form of an enum would refuse the whole delta for one kind
-/// that only a newer edge has.
-pub(super) fn known<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<EntryMessage>, D::Error> {
-    deserializer.deserialize_seq(Known)
-}
-
-/// Keeps only what is known, so that a list of nothing takes nothing.
-struct Known;
-
-impl<'de> Visitor<'de> for Known {
-    type Value = Vec<EntryMessage>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of entries")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-        let mut known = Vec::new();
-        while let Some(members) = entries.next_element::<Members>()? {
-            known.extend(members.known());
-        }
-        Ok(known)
-    }
-}
-
-/// The members that an entry may have. It has one, or none that is known.
+/// The members that an entry may have. It has one, or none that is known: the derived form of an enum would refuse an
+/// entry of a kind that only a newer edge has.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Members {
+pub(super) struct Members {
     content: Option<Content>,
     assignment: Option<Assignment>,
     removed_content: Option<RemovedContent>,
@@ -113,7 +84,7 @@ struct RemovedAssignment {
 }
 
 impl Members {
-    fn known(self) -> Option<EntryMessage> {
+    pub(super) fn known(self) -> Option<EntryMessage> {
         let removed_content = |RemovedContent { event_id, revision }| {
             EntryMessage::RemovedContent { event_id, revision }
         };

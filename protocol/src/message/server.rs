@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Cursor, EntryMessage, MessageError, Tag, entry, print};
+use super::unread::{Listed, Unread};
+use super::{Cursor, EntryMessage, MessageError, Tag, print};
 use crate::entry::{Delta, Entry, Snapshot, Stamped, Value};
 use crate::id::{EdgeId, EventId, Installation, RegionId};
 use crate::json_text::JsonText;
@@ -79,7 +80,7 @@ pub struct Welcome {
 /// The whole region as of a version, or a piece of it: pieces follow each other from `index` 0 to the `last`, and count
 /// together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "ReadSnapshot")]
 pub struct SnapshotMessage {
     /// Of which history.
     pub epoch: Epoch,
@@ -98,11 +99,45 @@ pub struct SnapshotMessage {
     pub contents: Vec<Content>,
     /// What is served.
     pub assignments: Vec<Assignment>,
+    /// Those that could not be read.
+    #[serde(skip_serializing)]
+    pub unread: Vec<Unread>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadSnapshot {
+    epoch: Epoch,
+    to: Version,
+    time: Timestamp,
+    committed_at: Option<Timestamp>,
+    index: u32,
+    last: bool,
+    contents: Listed<Content>,
+    assignments: Listed<Assignment>,
+}
+
+impl From<ReadSnapshot> for SnapshotMessage {
+    fn from(read: ReadSnapshot) -> Self {
+        let mut unread = read.contents.unread;
+        unread.extend(read.assignments.unread);
+        Self {
+            epoch: read.epoch,
+            to: read.to,
+            time: read.time,
+            committed_at: read.committed_at,
+            index: read.index,
+            last: read.last,
+            contents: read.contents.read,
+            assignments: read.assignments.read,
+            unread,
+        }
+    }
 }
 
 /// What changed after `from` up to and including `to`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "ReadDelta")]
 pub struct DeltaMessage {
     /// Of which history.
     pub epoch: Epoch,
@@ -115,9 +150,36 @@ pub struct DeltaMessage {
     /// When version `to` was written at the origin, where the edge knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub committed_at: Option<Timestamp>,
-    /// To be applied together. Those of a newer edge that are not known here are left out.
-    #[serde(deserialize_with = "entry::known")]
+    /// To be applied together. Kinds of a newer edge that are not known here are left out.
     pub entries: Vec<EntryMessage>,
+    /// Those of a known kind that could not be read.
+    #[serde(skip_serializing)]
+    pub unread: Vec<Unread>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReadDelta {
+    epoch: Epoch,
+    from: Version,
+    to: Version,
+    time: Timestamp,
+    committed_at: Option<Timestamp>,
+    entries: Listed<EntryMessage>,
+}
+
+impl From<ReadDelta> for DeltaMessage {
+    fn from(read: ReadDelta) -> Self {
+        Self {
+            epoch: read.epoch,
+            from: read.from,
+            to: read.to,
+            time: read.time,
+            committed_at: read.committed_at,
+            entries: read.entries.read,
+            unread: read.entries.unread,
+        }
+    }
 }
 
 /// Where this edge is.
@@ -379,6 +441,7 @@ impl SnapshotMessage {
             last: true,
             contents,
             assignments,
+            unread: Vec::new(),
         }
     }
 
@@ -418,6 +481,7 @@ impl DeltaMessage {
                 .into_iter()
                 .map(|stamped| stamped.entry.into())
                 .collect(),
+            unread: Vec::new(),
         }
     }
 

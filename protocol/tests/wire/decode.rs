@@ -70,10 +70,22 @@ impl Decoder {
             Self::Client => ClientMessage::parse(text()?)
                 .map(Value::Client)
                 .map_err(|error| error.to_string()),
-            Self::Server => ServerMessage::parse(text()?)
-                .map(Value::Server)
-                .map_err(|error| error.to_string()),
+            Self::Server => read_whole(text()?).map(Value::Server),
         }
+    }
+}
+
+/// Reads a message all of whose members can be read.
+pub(crate) fn read_whole(text: &str) -> Result<ServerMessage, String> {
+    let message = ServerMessage::parse(text).map_err(|error| error.to_string())?;
+    let unread = match &message {
+        ServerMessage::Snapshot(snapshot) => snapshot.unread.first(),
+        ServerMessage::Delta(delta) => delta.unread.first(),
+        _ => None,
+    };
+    match unread {
+        Some(unread) => Err(unread.reason.clone()),
+        None => Ok(message),
     }
 }
 

@@ -720,6 +720,7 @@ fn snapshot_message() -> impl Strategy<Value = SnapshotMessage> {
                 last,
                 contents,
                 assignments,
+                unread: Vec::new(),
             }
         },
     )
@@ -735,6 +736,7 @@ fn delta_message() -> impl Strategy<Value = DeltaMessage> {
             time,
             committed_at,
             entries,
+            unread: Vec::new(),
         },
     )
 }

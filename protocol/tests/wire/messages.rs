@@ -96,6 +96,72 @@ fn unknown_types_are_unknown_and_no_error() {
 }
 
 #[test]
+fn a_value_of_a_newer_edge_costs_its_own_event_and_no_other() {
+    let of = |value: &str| {
+        let text = format!(
+            r#"{{"type":"delta","epoch":"{}","from":1,"to":2,"time":"2026-01-01T00:00:00Z","entries":{value}}}"#,
+            Uuid::nil()
+        );
+        match ServerMessage::parse(&text) {
+            Ok(ServerMessage::Delta(delta)) => delta,
+            other => panic!("{other:?}"),
+        }
+    };
+    let content = |event: &str, kind: &str| {
+        format!(
+            r#"{{"content":{{"eventId":"{event}","revision":3,"type":"{kind}","displayName":"","configuration":{{}}}}}}"#
+        )
+    };
+    let delta = of(&format!(
+        r#"[{},{},{{"orbit":{{"eventId":"c"}}}},{{"removedAssignment":{{"eventId":"d"}}}}]"#,
+        content("a", "MoonFestival"),
+        content("b", "ContentRelease")
+    ));
+    let events: Vec<_> = delta
+        .entries
+        .into_iter()
+        .map(|entry| Entry::from(entry).key())
+        .collect();
+    let events: Vec<_> = events.iter().map(|key| key.event().as_str()).collect();
+    assert_eq!(events, ["b", "d"], "a kind that is not known is not missed");
+    let [unread] = delta.unread.as_slice() else {
+        panic!("{:?}", delta.unread);
+    };
+    assert_eq!(unread.event.as_ref().map(|event| event.as_str()), Some("a"));
+    assert_eq!(unread.revision.map(|revision| revision.0), Some(3));
+    assert!(unread.reason.contains("MoonFestival"), "{}", unread.reason);
+
+    // What is not even an event's is told too, and the rest is read.
+    let delta = of(&format!(
+        r#"[{{"content":5}},{}]"#,
+        content("b", "ContentRelease")
+    ));
+    assert_eq!((delta.entries.len(), delta.unread.len()), (1, 1));
+    assert_eq!(
+        delta.unread.first().and_then(|unread| unread.event.clone()),
+        None
+    );
+
+    // Nobody is made to keep a book of complaints.
+    let long = content("e", &"x".repeat(10_000));
+    let delta = of(&format!("[{}]", vec![long; 500].join(",")));
+    assert_eq!(delta.unread.len(), 500);
+    let words: usize = delta.unread.iter().map(|unread| unread.reason.len()).sum();
+    assert!(words <= 100 * 200, "{words}");
+
+    // In a snapshot just as well.
+    let text = format!(
+        r#"{{"type":"snapshot","epoch":"{}","to":2,"time":"2026-01-01T00:00:00Z","index":0,"last":true,"contents":[],
+           "assignments":[{{"eventId":"a","salt":7}},{{"eventId":"b","salt":"s"}}]}}"#,
+        Uuid::nil()
+    );
+    let Ok(ServerMessage::Snapshot(snapshot)) = ServerMessage::parse(&text) else {
+        panic!("{text}");
+    };
+    assert_eq!((snapshot.assignments.len(), snapshot.unread.len()), (1, 1));
+}
+
+#[test]
 fn what_is_no_message_is_an_error_that_says_why() {
     let table = [
         ("", "EOF"),
@@ -166,7 +232,13 @@ fn unknown_kinds_of_entry_are_left_out() {
         "7",
     ] {
         let text = text.replace(r#""entries":["#, &format!(r#""entries":[{wrong}, "#));
-        assert!(ServerMessage::parse(&text).is_err(), "{wrong}");
+        let ServerMessage::Delta(read) = ServerMessage::parse(&text).unwrap() else {
+            panic!("{text}");
+        };
+        assert_eq!(
+            (read.entries, read.unread.len()),
+            (delta.entries.clone(), 1)
+        );
     }
 }
 
@@ -258,6 +330,7 @@ fn over_the_wire_as_text(content: liveevents_protocol::model::Content) -> String
         time: jiff::Timestamp::UNIX_EPOCH,
         committed_at: None,
         entries: vec![EntryMessage::Content(content)],
+        unread: Vec::new(),
     };
     ServerMessage::Delta(delta).print().unwrap()
 }

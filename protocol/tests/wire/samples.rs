@@ -150,6 +150,7 @@ fn messages() -> Vec<(&'static str, Value)> {
         last: true,
         contents: vec![content(), least_content()],
         assignments: vec![assignment(), least_assignment()],
+        unread: Vec::new(),
     };
     let delta = DeltaMessage {
         epoch: epoch(),
@@ -158,6 +159,7 @@ fn messages() -> Vec<(&'static str, Value)> {
         time: time(6),
         committed_at: None,
         entries: stamped().into_iter().map(|s| s.entry.into()).collect(),
+        unread: Vec::new(),
     };
     vec![
         (

@@ -9,6 +9,7 @@ use liveevents_protocol::message::{ClientMessage, ServerMessage};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
+use crate::decode::read_whole;
 use crate::generate::{client_message, server_message};
 use crate::sample::Value;
 use crate::samples;
@@ -96,7 +97,7 @@ fn parse(text: &str) -> Result<Value, String> {
     if client != ClientMessage::Unknown {
         return Ok(Value::Client(client));
     }
-    let server = ServerMessage::parse(text).map_err(|error| error.to_string())?;
+    let server = read_whole(text)?;
     if server != ServerMessage::Unknown {
         return Ok(Value::Server(server));
     }
@@ -164,7 +165,10 @@ fn members(value: &Json, path: &str, found: &mut Vec<(String, String)>) {
         Json::Object(object) => {
             for (name, inner) in object {
                 found.push((path.to_owned(), name.clone()));
-                if !matches!(name.as_str(), "configuration" | "customFields" | "keys" | "attributes") {
+                if !matches!(
+                    name.as_str(),
+                    "configuration" | "customFields" | "keys" | "attributes"
+                ) {
                     members(inner, &format!("{path}/{name}"), found);
                 }
             }
