@@ -42,6 +42,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Game servers at once.
     pub game_servers: usize,
+    /// Of those, how many with the same token.
+    pub connections_per_token: usize,
+    /// Game servers taken a second.
+    pub admission_rate: u32,
+    /// Over how long game servers are sent away when this edge ends.
+    pub drain: Duration,
     /// From what age on it counts as not ready.
     pub max_age: Duration,
     /// How log lines look, and which there are.
@@ -93,6 +99,9 @@ impl Config {
         let redis = redis(&mut r);
         let listen = r.parse::<SocketAddr>("http.listen");
         let game_servers = r.within("game_servers.connections", 1..=1_000_000);
+        let connections_per_token = r.within("game_servers.connections_per_token", 1..=1_000_000);
+        let admission_rate = r.within("game_servers.admission", 1..=1_000_000);
+        let drain = r.duration("drain.spread");
         let max_age = r.duration("ready.max_age");
         let format = r.parse::<logs::Choice>("log.format");
         let filter = r.parse::<logs::Filter>("log.filter");
@@ -108,6 +117,9 @@ impl Config {
             redis: redis(ok),
             listen: listen.get(ok),
             game_servers: game_servers.get(ok),
+            connections_per_token: connections_per_token.get(ok),
+            admission_rate: admission_rate.get(ok),
+            drain: drain.get(ok),
             max_age: max_age.get(ok),
             log: (format.get(ok).resolve(environment.get(ok)), filter.get(ok)),
             ready_file: ready_file.get(ok),

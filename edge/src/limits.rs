@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use liveevents_protocol::limits::{HEARTBEAT, LIVE_WITHIN};
 
 /// A region whose origin was heard within this time is fresh: as many heartbeats as make an edge live.
@@ -12,9 +13,16 @@ pub(crate) const FRESH_WITHIN: Duration = LIVE_WITHIN;
 /// One snapshot, encoded: 1,000 active events at the largest content (300 KiB) are 293 MiB.
 pub(crate) const MAX_SNAPSHOT: usize = 320 * 1024 * 1024;
 
-/// Merged deltas kept per version. Receivers of one version lag behind at few distinct places; one that finds no
-/// room gets its own, made for it alone.
-pub(crate) const MERGED_DELTAS: usize = 8;
+/// Deltas kept of one version, by the place that they start from and by filter. A receiver that finds no room gets its
+/// own, made for it alone.
+pub(crate) const DELTAS_KEPT: usize = 2_048;
+
+/// One piece of a snapshot, as JSON, unless one entry alone is larger: what is kept for a receiver that takes its time.
+pub(crate) const SNAPSHOT_PIECE: usize = 256 * 1024;
+
+/// Versions of which a receiver need not be told that they were not for it. Then it is: else its position would fall
+/// below the floor, and a reconnect cost a snapshot.
+pub(crate) const SPARED: u64 = 256;
 
 /// Entries encoded on the task that needs them: 64 of 4 KB take about 0.3 ms. More are encoded on a thread of
 /// their own, so that no connection waits behind it.
@@ -131,13 +139,6 @@ pub(crate) const HTTP_CONNECTIONS: usize = 4096;
 /// What requests under way may take to end, and game servers to take their goodbye, when this process ends.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
-/// A WebSocket's read buffer. Larger ones are zero-filled at each read and cost as much for each idle connection.
-pub(crate) const READ_BUFFER: usize = 512;
-
-/// A long message is sent in WebSocket fragments of this size. tungstenite copies what it sends into a buffer that
-/// never shrinks: so a connection that was once sent a snapshot of 4 MB keeps 16 KiB, not 4 MB.
-pub(crate) const FRAGMENT: usize = 16 * 1024;
-
 /// Sending one message. A receiver that has not taken it by then is dead, not slow.
 pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -147,6 +148,36 @@ pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Pings without any sign of life before a game server counts as dead.
 pub(crate) const MISSED_PINGS: u8 = 2;
 
+/// How often a shard looks after what is a matter of time: deadlines are kept to within a second.
+pub(crate) const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+/// Game servers that a shard writes to before it gives way: at 4 us each a reader waits a millisecond at most.
+pub(crate) const BATCH: usize = 256;
+
+/// Places and filters that a shard encodes for in one pass. Who is alone at one more sees to itself.
+pub(crate) const TEXTS_A_PASS: usize = 2_048;
+
+/// Messages that a game server may say at once: acks of a few hundred changes, and several thousand players to watch.
+pub(crate) const MESSAGES_AT_ONCE: u32 = 1_000;
+
+/// Then one each so often: a hundred a second, where one ack a second is enough.
+pub(crate) const MESSAGE_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How long before its expiry a game server is told that its token expires.
+pub(crate) const TOKEN_WARNING: SignedDuration = SignedDuration::from_mins(5);
+
+/// Different filters at once: game modes, platforms and teams make dozens. Each may need a snapshot of its own.
+pub(crate) const MAX_FILTERS: usize = 1_000;
+
+/// For game servers to leave after the last of them was to come elsewhere: a connection and a snapshot.
+pub(crate) const DRAIN_GRACE: Duration = Duration::from_secs(5);
+
+/// For the last of them to be closed.
+pub(crate) const DRAIN_CLOSING: Duration = Duration::from_secs(5);
+
+/// The longest that anybody is told to wait before coming again.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
 /// For a close frame to be sent and answered.
 pub(crate) const CLOSE_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -155,10 +186,32 @@ pub(crate) const CLOSE_DEADLINE: Duration = Duration::from_secs(3);
 pub(crate) const GOAWAY_SPREAD: Duration = Duration::from_secs(10);
 
 /// When to try again at an edge that is full.
-pub(crate) const FULL_RETRY_SECONDS: u32 = 5;
+pub(crate) const FULL_RETRY: Duration = Duration::from_secs(5);
 
 /// A player's identifier, or the value of a bucketing key, in bytes.
 pub(crate) const MAX_KEY: usize = 200;
 
 /// Bucketing keys of one request: player, match, guild, server, and some to spare.
 pub(crate) const MAX_KEYS: usize = 16;
+
+/// Attributes of a player: what a studio's segments look at, and some to spare.
+pub(crate) const MAX_ATTRIBUTES: usize = 32;
+
+// Level Watch, and queries.
+
+/// Between the beginnings of two passes over one game server's players: many changes at once cost one pass, and a player
+/// sees nothing of so short a wait.
+pub(crate) const PASS_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Events evaluated for somebody before others have their turn: about a millisecond of a core.
+pub(crate) const EVALUATIONS: usize = 20_000;
+
+/// What one game server's players may take: 10,000 of 1.6 KB, which is a few keys and a dozen attributes each.
+pub(crate) const WATCHED_BYTES: usize = 16 * 1024 * 1024;
+
+/// What all watched players of this edge may take: a million of them with a few keys, a thousand on each of a thousand
+/// game servers.
+pub(crate) const ALL_WATCHED_BYTES: usize = 1024 * 1024 * 1024;
+
+/// The answer to one query: 500 players with 20 events of 1.5 KB. It is held until the socket has taken it.
+pub(crate) const MAX_ANSWER: usize = 16 * 1024 * 1024;

@@ -4,6 +4,8 @@
 use liveevents_service::metrics::{HttpMetrics, Metrics, MetricsError, SECONDS};
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
+use crate::replica::Encodings;
+
 /// All of them.
 #[derive(Clone)]
 pub(crate) struct EdgeMetrics {
@@ -13,6 +15,8 @@ pub(crate) struct EdgeMetrics {
     pub(crate) cache: CacheMetrics,
     pub(crate) regions: RegionMetrics,
     pub(crate) servers: ServerMetrics,
+    pub(crate) fanout: FanoutMetrics,
+    pub(crate) encodings: Encodings,
     pub(crate) schedule: ScheduleMetrics,
 }
 
@@ -76,6 +80,15 @@ pub(crate) struct ServerMetrics {
     pub(crate) received: IntCounterVec,
 }
 
+/// What is written to game servers by whom, and who is not taken.
+#[derive(Clone)]
+pub(crate) struct FanoutMetrics {
+    pub(crate) shard_writes: IntCounter,
+    pub(crate) catch_ups: IntCounter,
+    pub(crate) spared: IntCounter,
+    pub(crate) refused: IntCounterVec,
+}
+
 impl EdgeMetrics {
     /// Registers all of them.
     ///
@@ -89,6 +102,8 @@ impl EdgeMetrics {
             cache: CacheMetrics::new(&registry)?,
             regions: RegionMetrics::new(&registry)?,
             servers: ServerMetrics::new(&registry)?,
+            fanout: FanoutMetrics::new(&registry)?,
+            encodings: encodings(&registry)?,
             schedule: ScheduleMetrics::new(&registry)?,
             registry,
         })
@@ -216,4 +231,40 @@ impl ServerMetrics {
             )?,
         })
     }
+}
+
+impl FanoutMetrics {
+    fn new(m: &Metrics) -> Result<Self, MetricsError> {
+        Ok(Self {
+            shard_writes: m.counter(
+                "game_server_shard_writes_total",
+                "Changes written to game servers that lacked nothing else.",
+            )?,
+            catch_ups: m.counter(
+                "game_server_catch_ups_total",
+                "Times that a game server was further behind, and brought on by itself.",
+            )?,
+            spared: m.counter(
+                "game_server_spared_total",
+                "Changes that were not sent because nothing of them passed the filter.",
+            )?,
+            refused: m.counters(
+                "game_server_refusals_total",
+                "Game servers not taken, before the upgrade, by reason.",
+                &["reason"],
+            )?,
+        })
+    }
+}
+
+fn encodings(m: &Metrics) -> Result<Encodings, MetricsError> {
+    let of = m.counters(
+        "encodings_total",
+        "Texts for game servers that were encoded, each for all who needed the same.",
+        &["type"],
+    )?;
+    Ok(Encodings {
+        deltas: of.with_label_values(&["delta"]),
+        snapshots: of.with_label_values(&["snapshot"]),
+    })
 }

@@ -1,11 +1,13 @@
 //! From configuration to a running edge, and to its end.
 //!
-//! Start: what Redis holds, then listening, then the origin; a start never waits for the origin. End, in this order:
-//! nobody new, goodbye to game servers, goodbye to the origin, the last write to Redis; each under its deadline. Every
-//! task is in one set here; the first that ends by itself ends the process in the same order.
+//! Start: what Redis holds, then listening, then the origin; a start never waits for the origin. End, in this order: no
+//! game server more, goodbye to those that are here, then reads, the origin, and the last write to Redis; each under its
+//! deadline. Every task is in one set here; the first that ends by itself ends the process in the same order, but at
+//! once.
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use liveevents_protocol::id::BootId;
 use liveevents_service::clock::Clock;
@@ -15,7 +17,7 @@ use liveevents_service::shutdown::announce_ready;
 use liveevents_service::token::Verifier;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -23,11 +25,12 @@ use uuid::Uuid;
 
 use crate::cache::{Cache, Judge, Owner};
 use crate::config::Config;
-use crate::limits::{DRAIN, HTTP_CONNECTIONS};
+use crate::delivery::{ClockOffset, Ledgers};
+use crate::limits::{DRAIN, DRAIN_CLOSING, DRAIN_GRACE, HTTP_CONNECTIONS};
 use crate::metrics::EdgeMetrics;
 use crate::replica::Replica;
 use crate::schedule::{Scheduler, ServingClock};
-use crate::serve::{Parts, Registry, Serving};
+use crate::serve::{Admission, Drain, Parts, Registry, Serving, Shards};
 use crate::uplink::{Dialer, Identity, StatusCell, TlsError, Uplink};
 
 /// Why an edge did not start, or ended by itself.
@@ -105,6 +108,7 @@ pub async fn run(
     );
     tasks.spawn(scheduler.run(stages.schedule.clone()));
 
+    let ledgers = Ledgers::new(&replica, &ClockOffset::default());
     let serving = Serving::new(Parts {
         edge: config.edge.clone(),
         installation: config.installation.clone(),
@@ -113,13 +117,20 @@ pub async fn run(
         clock: served,
         cache: cache.clone(),
         uplink: status.clone(),
-        registry: Registry::new(config.game_servers),
+        registry: Registry::new(config.game_servers, config.connections_per_token),
+        ledgers: ledgers.clone(),
+        shards: Shards::new(&replica),
+        admission: Admission::new(config.admission_rate, Instant::now()),
+        drain: Drain::new(),
         metrics: metrics.clone(),
         max_age: config.max_age,
         connections: TaskTracker::new(),
-        goodbye: stages.game_servers.clone(),
         abort: stages.abort.clone(),
     });
+    for shard in serving.shards.iter() {
+        let shard = Arc::clone(shard);
+        tasks.spawn(shard.run(serving.clone(), stages.game_servers.clone()));
+    }
     let capacity = Capacity {
         connections: HTTP_CONNECTIONS,
         drain: DRAIN,
@@ -163,7 +174,12 @@ pub async fn run(
             Err(failure) => RunError::TaskFailed(failure),
         }),
     };
-    stages.end(&serving.connections, &mut tasks).await;
+    let spread = if ended.is_ok() {
+        config.drain
+    } else {
+        Duration::ZERO
+    };
+    stages.end(&serving, spread, &mut tasks).await;
     info!("the edge has ended");
     ended
 }
@@ -180,11 +196,13 @@ struct Stages {
 }
 
 impl Stages {
-    async fn end(self, connections: &TaskTracker, tasks: &mut JoinSet<()>) {
-        self.http.cancel();
-        self.game_servers.cancel();
+    /// `spread` is over how long game servers come to other edges.
+    async fn end(self, serving: &Serving, spread: Duration, tasks: &mut JoinSet<()>) {
+        serving.drain.begin(spread);
+        let connections = &serving.connections;
         connections.close();
-        if timeout(DRAIN, connections.wait()).await.is_err() {
+        let deadline = spread + DRAIN_GRACE + DRAIN_CLOSING;
+        if timeout(deadline, connections.wait()).await.is_err() {
             warn!(
                 aborted = connections.len(),
                 "game servers did not take their goodbye in time"
@@ -192,6 +210,8 @@ impl Stages {
             self.abort.cancel();
             connections.wait().await;
         }
+        self.game_servers.cancel();
+        self.http.cancel();
         self.schedule.cancel();
         self.uplink.cancel();
         self.cache.cancel();

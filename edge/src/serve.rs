@@ -3,11 +3,12 @@
 //! Nothing here waits for the origin or for Redis, and nothing here changes what is served.
 
 mod connection;
+mod drain;
 mod health;
 mod players;
 mod regions;
 mod registry;
-mod socket;
+mod shard;
 mod upgrade;
 
 use std::sync::Arc;
@@ -26,9 +27,13 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use drain::Drain;
 pub(crate) use registry::Registry;
+pub(crate) use shard::Shards;
+pub(crate) use upgrade::Admission;
 
 use crate::cache::Cache;
+use crate::delivery::Ledgers;
 use crate::limits::FRESH_WITHIN;
 use crate::metrics::EdgeMetrics;
 use crate::replica::{Published, Region, Replica};
@@ -50,14 +55,17 @@ pub(crate) struct Parts {
     pub(crate) cache: Cache,
     pub(crate) uplink: StatusCell,
     pub(crate) registry: Registry,
+    pub(crate) ledgers: Ledgers,
+    pub(crate) shards: Shards,
+    pub(crate) admission: Admission,
+    /// Says goodbye to game servers.
+    pub(crate) drain: Drain,
     pub(crate) metrics: EdgeMetrics,
     /// From what age on this edge is not ready.
     pub(crate) max_age: Duration,
     /// Owns the game servers' connections.
     pub(crate) connections: TaskTracker,
-    /// Says goodbye to them.
-    pub(crate) goodbye: CancellationToken,
-    /// Ends those that do not take it.
+    /// Ends those that take no goodbye.
     pub(crate) abort: CancellationToken,
 }
 
@@ -177,13 +185,19 @@ async fn scrape(State(serving): State<Serving>) -> Result<impl IntoResponse, Api
             .age
             .with_label_values(&label)
             .set(i64::try_from(age).unwrap_or(i64::MAX));
-        let count = serving.registry.count(region.id(), published.cursor());
+        let Some(ledger) = serving.ledgers.region(region.id()) else {
+            continue;
+        };
+        let counts = ledger.counts();
         let servers = &serving.metrics.servers;
         servers
             .connected
             .with_label_values(&label)
-            .set(count.connected);
-        servers.current.with_label_values(&label).set(count.current);
+            .set(counts.connected.into());
+        servers
+            .current
+            .with_label_values(&label)
+            .set(counts.applied.into());
     }
     let text = serving
         .metrics

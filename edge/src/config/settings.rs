@@ -75,6 +75,23 @@ pub const SETTINGS: &[Setting] = &[
         "Game servers connected at once, 1 to 1000000; more are refused with 503.",
     ),
     Setting::with_default(
+        "game_servers.connections_per_token",
+        "10000",
+        "Of those, how many with the same token, 1 to 1000000; more are refused with 429.",
+    ),
+    Setting::with_default(
+        "game_servers.admission",
+        "2000",
+        "Game servers taken a second, 1 to 1000000, and as many at once; more are refused with 503 and told when to \
+         come again, spread over the time that they need.",
+    ),
+    Setting::with_default(
+        "drain.spread",
+        "PT10S",
+        "Over how long game servers are asked to come to other edges when this one ends (SIGTERM). It serves them \
+         until they have left, at most 5 s longer.",
+    ),
+    Setting::with_default(
         "ready.max_age",
         "P30D",
         "How long the origin may have been silent before the edge reports itself as not ready. Long, because an \

@@ -1,44 +1,85 @@
-//! The texts that receivers are sent, encoded once for all of them.
+//! What receivers are sent, as frames ready for the wire, encoded once for all of them.
 //!
 //! Nothing is encoded before somebody needs it. What many need at once is encoded by the first; the others wait for
-//! it. Receivers far apart cost a text for each distinct place, of which [`MERGED_DELTAS`] are kept.
+//! it. Deltas are kept by the version that they start from and by filter, snapshots by filter, and all of them for as
+//! long as the state that they tell is in force, or somebody is still being sent it.
+
+mod pieces;
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use liveevents_protocol::message::{DeltaMessage, MessageError, ServerMessage, SnapshotMessage};
+use liveevents_protocol::filter::Filter;
+use liveevents_protocol::message::{DeltaMessage, MessageError, ServerMessage};
 use liveevents_protocol::state::RegionState;
 use liveevents_protocol::version::Version;
+use parking_lot::Mutex;
+use prometheus::IntCounter;
 use tokio::sync::OnceCell;
 
-use crate::limits::{INLINE_ENTRIES, MERGED_DELTAS};
+use crate::limits::{DELTAS_KEPT, INLINE_ENTRIES, MAX_FILTERS, SPARED};
+use crate::websocket::frame;
+
+/// Which events a receiver wants; `None` is all of them.
+pub(crate) type Selection = Option<Arc<Filter>>;
+
+/// What a receiver is told of what changed since its version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// This.
+    Frame(Bytes),
+    /// Nothing: nothing that it wants has changed.
+    Nothing,
+    /// What it wants is not known from there on: it needs a snapshot.
+    Everything,
+}
+
+/// Counts what is encoded.
+#[derive(Clone)]
+pub(crate) struct Encodings {
+    pub(crate) deltas: IntCounter,
+    pub(crate) snapshots: IntCounter,
+}
+
+/// When, and how that is counted.
+#[derive(Clone, Copy)]
+pub(crate) struct Press<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) encodings: &'a Encodings,
+}
 
 /// What has been encoded of one published state.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    snapshot: OnceCell<Bytes>,
-    /// In order of first need: usually the change itself, then what laggards asked for.
-    deltas: [OnceCell<(Version, Bytes)>; MERGED_DELTAS],
+    deltas: Kept<(Version, Selection), Told>,
+    snapshots: Kept<Selection, Arc<[Bytes]>>,
 }
 
 impl Frames {
+    /// The pieces of a snapshot, in order.
     pub(super) async fn snapshot(
         &self,
         state: &RegionState,
+        selection: &Selection,
         committed_at: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<Bytes, MessageError> {
-        let encode = || {
-            let state = state.clone();
+        press: Press<'_>,
+    ) -> Result<Arc<[Bytes]>, MessageError> {
+        let encode = || async {
+            press.encodings.snapshots.inc();
+            let (state, selection) = (state.clone(), selection.clone());
             // Always long.
             off_the_runtime(move || {
-                print(&ServerMessage::Snapshot(SnapshotMessage::new(
-                    state.snapshot(),
-                    now,
-                    committed_at,
-                )))
+                let everything = Filter::default();
+                let filter = selection.as_deref().unwrap_or(&everything);
+                pieces::encode(state.snapshot_for(filter), press.now, committed_at)
             })
+            .await
         };
-        self.snapshot.get_or_try_init(encode).await.cloned()
+        let key = selection.clone();
+        self.snapshots.find(key, MAX_FILTERS, encode).await
     }
 
     /// `from` is at or above the state's floor and at or below its version.
@@ -46,41 +87,41 @@ impl Frames {
         &self,
         state: &RegionState,
         from: Version,
+        selection: &Selection,
         committed_at: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Result<Bytes, MessageError> {
-        let encode = || async {
-            let text = encode_delta(state, from, committed_at, now).await?;
-            Ok::<_, MessageError>((from, text))
-        };
-        for cell in &self.deltas {
-            let (held, text) = cell.get_or_try_init(encode).await?;
-            if *held == from {
-                return Ok(text.clone());
-            }
-        }
-        encode_delta(state, from, committed_at, now).await
+        press: Press<'_>,
+    ) -> Result<Told, MessageError> {
+        let encode = || tell(state, from, selection, committed_at, press);
+        let key = (from, selection.clone());
+        self.deltas.find(key, DELTAS_KEPT, encode).await
     }
 }
 
-async fn encode_delta(
+async fn tell(
     state: &RegionState,
     from: Version,
+    selection: &Selection,
     committed_at: Option<Timestamp>,
-    now: Timestamp,
-) -> Result<Bytes, MessageError> {
-    let Some(delta) = state.since(from) else {
-        // Below the floor, against the contract: everything is right too.
-        let message = SnapshotMessage::new(state.snapshot(), now, committed_at);
-        return print(&ServerMessage::Snapshot(message));
+    press: Press<'_>,
+) -> Result<Told, MessageError> {
+    let delta = match selection {
+        Some(filter) => state.since_for(from, filter),
+        None => state.since(from),
     };
+    let Some(delta) = delta else {
+        return Ok(Told::Everything);
+    };
+    // Who has been told nothing for long is told that: its position would fall below the floor.
+    let spared = selection.is_some() && delta.to.0.saturating_sub(from.0) <= SPARED;
+    if delta.entries.is_empty() && spared {
+        return Ok(Told::Nothing);
+    }
+    press.encodings.deltas.inc();
     let long = delta.entries.len() > INLINE_ENTRIES;
     let encode = move || {
-        print(&ServerMessage::Delta(DeltaMessage::new(
-            delta,
-            now,
-            committed_at,
-        )))
+        let message = DeltaMessage::new(delta, press.now, committed_at);
+        let text = ServerMessage::Delta(message).print()?;
+        Ok(Told::Frame(frame::text(&text)))
     };
     if long {
         off_the_runtime(encode).await
@@ -89,15 +130,41 @@ async fn encode_delta(
     }
 }
 
-fn print(message: &ServerMessage) -> Result<Bytes, MessageError> {
-    message.print().map(Bytes::from)
+/// Values made once, by the first who needs them.
+#[derive(Debug)]
+struct Kept<K, V>(Mutex<HashMap<K, Arc<OnceCell<V>>>>);
+
+impl<K, V> Default for Kept<K, V> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
 }
 
-async fn off_the_runtime(
-    encode: impl FnOnce() -> Result<Bytes, MessageError> + Send + 'static,
-) -> Result<Bytes, MessageError> {
+impl<K: Eq + Hash, V: Clone> Kept<K, V> {
+    /// Of as many as `limit` are kept; one more is made for whoever asks, and for nobody else.
+    async fn find<M: Future<Output = Result<V, MessageError>>>(
+        &self,
+        key: K,
+        limit: usize,
+        make: impl FnOnce() -> M,
+    ) -> Result<V, MessageError> {
+        let cell = {
+            let mut cells = self.0.lock();
+            let full = cells.len() >= limit && !cells.contains_key(&key);
+            (!full).then(|| Arc::clone(cells.entry(key).or_default()))
+        };
+        match cell {
+            Some(cell) => cell.get_or_try_init(make).await.cloned(),
+            None => make().await,
+        }
+    }
+}
+
+async fn off_the_runtime<T: Send + 'static>(
+    encode: impl FnOnce() -> Result<T, MessageError> + Send + 'static,
+) -> Result<T, MessageError> {
     match tokio::task::spawn_blocking(encode).await {
-        Ok(text) => text,
+        Ok(encoded) => encoded,
         Err(failure) => match failure.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             // The runtime is shutting down and drops this task too.

@@ -1,50 +1,75 @@
-//! One game server's connection: one task with a cursor, from hello to close.
+//! One game server's connection, from hello to close: one task that reads what it says and brings it on.
 //!
-//! The cursor is the version sent last. Whenever it is behind what is published, the difference is sent: the text of
-//! the one change, or a merged one, or the snapshot, shared with everybody at the same place. There is no queue: a
-//! receiver that takes its time skips what it missed and ends current, and costs nobody anything. What it says is read
-//! between two messages to it.
+//! There is no queue to a game server, but a cursor: whenever it is behind what is published it is sent the difference,
+//! in a text shared with everybody at the same place. To one that lacks nothing but the newest change a shard writes
+//! ([`super::shard`]); everything else is done here: the rest of what a socket did not take, who is further behind, who
+//! is ahead, and all answers. A receiver that takes its time skips what it missed and ends current, and costs nobody
+//! anything.
 //!
 //! A receiver ahead of this edge came from another edge that is further on. It is told so and left alone until this
 //! edge has passed it; Redis is looked into on its behalf.
+//!
+//! The future of an idle connection is its memory: what is rare is boxed, and there are no timers in it, since the shard
+//! looks after every connection once a second.
 
+mod farewell;
+mod greeting;
+mod link;
+mod rate;
+
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use liveevents_protocol::close::CloseReason;
-use liveevents_protocol::limits::HELLO_DEADLINE;
+use liveevents_protocol::limits::ACK_INTERVAL;
 use liveevents_protocol::message::{
-    Ahead, ClientHello, ClientMessage, Cursor, ErrorMessage, Goaway, MessageError, ServerMessage,
+    Ahead, ClientMessage, Cursor, MessageError, RefusedMessage, Renewal, ServerMessage, TokenTime,
     Welcome,
 };
 use liveevents_service::token::Claims;
-use tokio::sync::watch;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep, timeout};
-use tracing::{debug, info, warn};
+use tokio::io::AsyncRead;
+use tokio::task::yield_now;
+use tokio::time::Instant;
+use tracing::warn;
 
 use super::Serving;
-use super::registry::{Entry, Place};
-use super::socket::{Incoming, Line, Socket, Unsent};
-use crate::limits::{CLOSE_DEADLINE, GOAWAY_SPREAD, LOOK_INTERVAL, MISSED_PINGS, PING_INTERVAL};
-use crate::replica::{Published, Region, Step};
+use super::registry::Place;
+use crate::replica::{Press, Published, Step, Told};
+use crate::websocket::{Event, Lost, Outgoing, Outlet, Reader, Violation, frame};
+
+use farewell::Words;
+use rate::Rate;
+
+pub(super) use link::{Lack, Link, Look, Offer};
+
+/// What this edge understands beyond the protocol's first version; in hellos the game server's.
+const CAPABILITIES: [&str; 5] = ["filter", "pieces", "renewal", "watch", "query"];
 
 /// Why a connection ends.
 #[derive(Debug)]
-enum End {
+pub(super) enum End {
     /// The game server left, or was lost.
     Left,
     /// It took nothing for too long. Half a message may be on its way, so nothing more can be said.
     Dead,
+    /// It said that it leaves, with a code.
+    Goodbye(Option<u16>),
     /// This edge closes it. The words are for whoever reads the game server's log.
     Close(CloseReason, String),
 }
 
-impl From<Unsent> for End {
-    fn from(unsent: Unsent) -> Self {
-        match unsent {
-            Unsent::Gone => Self::Left,
-            Unsent::TooSlow => Self::Dead,
+impl From<Lost> for End {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Gone => Self::Left,
+            Lost::Broken(violation @ Violation::TooLong { .. }) => {
+                Self::Close(CloseReason::TooLarge, violation.to_string())
+            }
+            Lost::Broken(violation) => malformed(violation),
         }
     }
 }
@@ -56,306 +81,303 @@ impl From<MessageError> for End {
     }
 }
 
-/// Serves a game server until one of the two has had enough.
-pub(super) async fn serve<S: Line>(
-    serving: Serving,
-    mut socket: Socket<S>,
-    claims: Claims,
-    place: Place,
-) {
-    serving.metrics.servers.opened.inc();
-    let end = match greet(&serving, &mut socket, &claims).await {
-        Ok(hello) => {
-            let entry = serving.registry.enter(&hello.region, place);
-            match Connection::new(&serving, &mut socket, &hello, &entry) {
-                Some(mut connection) => match connection.run().await {
-                    Ok(never) => match never {},
-                    Err(end) => end,
-                },
-                None => not_served(&hello),
-            }
-        }
-        Err(end) => end,
-    };
-    let closed = &serving.metrics.servers.closed;
-    let (reason, message) = match end {
-        End::Left => {
-            closed.with_label_values(&["left"]).inc();
-            return debug!("game server left");
-        }
-        End::Dead => {
-            let reason = CloseReason::TimedOut.as_str();
-            closed.with_label_values(&[reason]).inc();
-            return info!(reason, "game server closed: it takes nothing");
-        }
-        End::Close(reason, message) => (reason, message),
-    };
-    closed.with_label_values(&[reason.as_str()]).inc();
-    info!(reason = reason.as_str(), message, "game server closed");
-    // Whether it was heard or not, the connection ends here.
-    let _ = timeout(CLOSE_DEADLINE, farewell(socket, reason, message)).await;
-}
-
-/// The last message, the close, and a moment for its answer: a socket closed with something unread loses what was just
-/// sent.
-async fn farewell<S: Line>(
-    mut socket: Socket<S>,
-    reason: CloseReason,
-    message: String,
-) -> Result<(), Unsent> {
-    let last = match reason {
-        CloseReason::GoingAway => goaway(),
-        _ => ServerMessage::Error(ErrorMessage {
-            code: reason.as_str().to_owned(),
-            message,
-        }),
-    };
-    if let Ok(text) = last.print() {
-        socket.send(text.into()).await?;
-    }
-    socket.close(reason).await
-}
-
-fn goaway() -> ServerMessage {
-    let spread = GOAWAY_SPREAD.mul_f64(rand::random());
-    ServerMessage::Goaway(Goaway {
-        reconnect_after_ms: u64::try_from(spread.as_millis()).unwrap_or(u64::MAX),
-    })
-}
-
-fn not_served(hello: &ClientHello) -> End {
-    let message = format!("region: this edge does not serve {}", hello.region);
-    End::Close(CloseReason::RegionNotServed, message)
-}
-
-/// Waits for the hello, and judges it.
-async fn greet<S: Line>(
-    serving: &Serving,
-    socket: &mut Socket<S>,
-    claims: &Claims,
-) -> Result<ClientHello, End> {
-    let first = timeout(HELLO_DEADLINE, first_text(socket));
-    let text = tokio::select! {
-        () = serving.goodbye.cancelled() => return Err(going_away()),
-        text = first => text.map_err(|_| {
-            End::Close(CloseReason::TimedOut, "no hello in time".to_owned())
-        })??,
-    };
-    let hello = match parse(serving, &text)? {
-        ClientMessage::Hello(hello) => hello,
-        ClientMessage::Ack(_) | ClientMessage::Unknown => {
-            return Err(malformed("the first message must be a hello"));
-        }
-    };
-    if !claims.covers(&hello.region) {
-        let message = format!("region: the token does not cover {}", hello.region);
-        return Err(End::Close(CloseReason::RegionNotAllowed, message));
-    }
-    if serving.replica.region(&hello.region).is_none() {
-        return Err(not_served(&hello));
-    }
-    Ok(hello)
-}
-
-async fn first_text<S: Line>(socket: &mut Socket<S>) -> Result<String, End> {
-    loop {
-        match socket.next().await {
-            Incoming::Text(text) => return Ok(text.as_str().to_owned()),
-            Incoming::Life => {}
-            Incoming::Closed => return Err(End::Left),
-            Incoming::Bad(reason, message) => return Err(End::Close(reason, message)),
-        }
-    }
-}
-
-fn parse(serving: &Serving, text: &str) -> Result<ClientMessage, End> {
-    let message = ClientMessage::parse(text).map_err(malformed)?;
-    let kind = match &message {
-        ClientMessage::Hello(_) => "hello",
-        ClientMessage::Ack(_) => "ack",
-        ClientMessage::Unknown => "unknown",
-    };
-    serving
-        .metrics
-        .servers
-        .received
-        .with_label_values(&[kind])
-        .inc();
-    Ok(message)
-}
-
 fn malformed(what: impl ToString) -> End {
     End::Close(CloseReason::Malformed, what.to_string())
 }
 
+fn binary() -> End {
+    malformed("binary messages are not part of the protocol")
+}
+
 fn going_away() -> End {
-    End::Close(
-        CloseReason::GoingAway,
-        "this edge is shutting down".to_owned(),
-    )
+    let message = "this edge is shutting down".to_owned();
+    End::Close(CloseReason::GoingAway, message)
 }
 
-/// A greeted game server.
-struct Connection<'a, S> {
+fn parse(serving: &Serving, text: &str) -> Result<ClientMessage, End> {
+    let message = ClientMessage::parse(text).map_err(malformed)?;
+    let received = &serving.metrics.servers.received;
+    received.with_label_values(&[message.kind()]).inc();
+    Ok(message)
+}
+
+/// Serves a game server until one of the two has had enough.
+pub(super) async fn serve<R, O>(
+    serving: Serving,
+    mut reader: Reader<R>,
+    outlet: O,
+    claims: Arc<Claims>,
+    place: Place,
+) where
+    R: AsyncRead + Unpin,
+    O: Outlet,
+{
+    serving.metrics.servers.opened.inc();
+    let mut outgoing = Outgoing::default();
+    let greeting = greeting::greet(&serving, &mut reader, &mut outgoing, &outlet, &claims);
+    let entry = match Box::pin(greeting).await {
+        Ok(entry) => entry,
+        Err(end) => {
+            if let Some(words) = Words::of(&serving, &claims.subject, end, false) {
+                Box::pin(farewell::say(words, &mut reader, outgoing, &outlet)).await;
+            }
+            return;
+        }
+    };
+    let link = Link::open(entry, &claims, outlet, outgoing);
+    let seat = serving.shards.seat(&link);
+    let mut connection = Connection {
+        serving: &serving,
+        reader: &mut reader,
+        link: &link,
+        claims,
+        place: &place,
+        rate: Rate::new(Instant::now()),
+        reply: None,
+        pieces: None,
+    };
+    let end = connection.run().await;
+    let subject = connection.claims.subject.clone();
+    drop(seat);
+    let (outgoing, told_to_go) = link.last_words();
+    if let Some(words) = Words::of(&serving, &subject, end, told_to_go) {
+        Box::pin(farewell::say(words, &mut reader, outgoing, link.outlet())).await;
+    }
+}
+
+/// A greeted game server, as its own task knows it.
+struct Connection<'a, R> {
     serving: &'a Serving,
-    socket: &'a mut Socket<S>,
-    entry: &'a Entry,
-    region: Arc<Region>,
-    wake: watch::Receiver<()>,
-    /// What it was sent last, or says that it holds.
-    cursor: Option<Cursor>,
-    /// Whether it is ahead and has been told.
-    told_ahead: bool,
-    pings: Interval,
-    unanswered: u8,
+    reader: &'a mut Reader<R>,
+    link: &'a Link,
+    claims: Arc<Claims>,
+    place: &'a Place,
+    rate: Rate,
+    /// The answer to what it said last. Nothing more is heard before that is sent.
+    reply: Option<Bytes>,
+    /// What is left of a snapshot.
+    pieces: Option<Box<Pieces>>,
 }
 
-/// What is to be sent now.
+/// A snapshot on its way.
+struct Pieces {
+    frames: Arc<[Bytes]>,
+    next: usize,
+    /// Where it leads.
+    to: Cursor,
+}
+
+/// What a connection's task is to do next.
 enum Due {
-    Delta(Arc<Published>, liveevents_protocol::version::Version),
-    Snapshot(Arc<Published>),
-    Ahead(Arc<Published>),
+    Hear(Event),
+    Supply(Lack),
+    /// To look again.
+    Next,
+    /// To look again once others have had their turn.
+    Pause,
 }
 
-impl<'a, S: Line> Connection<'a, S> {
-    /// `None` if the region is not replicated here.
-    fn new(
-        serving: &'a Serving,
-        socket: &'a mut Socket<S>,
-        hello: &ClientHello,
-        entry: &'a Entry,
-    ) -> Option<Self> {
-        let region = Arc::clone(serving.replica.region(&hello.region)?);
-        let mut pings = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
-        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Some(Self {
-            wake: region.watch(),
-            serving,
-            socket,
-            entry,
-            region,
-            cursor: hello.position,
-            told_ahead: false,
-            pings,
-            unanswered: 0,
-        })
+impl<R: AsyncRead + Unpin> Connection<'_, R> {
+    async fn run(&mut self) -> End {
+        let Err(end) = self.serve().await;
+        end
     }
 
-    async fn run(&mut self) -> Result<std::convert::Infallible, End> {
-        self.welcome().await?;
+    async fn serve(&mut self) -> Result<Infallible, End> {
+        self.reply = Some(self.welcome()?);
         loop {
-            let due = self.due();
-            tokio::select! {
-                biased;
-                () = self.serving.goodbye.cancelled() => return Err(going_away()),
-                incoming = self.socket.next() => {
-                    self.receive(incoming)?;
-                    continue;
-                }
-                _ = self.pings.tick() => {
-                    self.ping().await?;
-                    continue;
-                }
-                // Another edge may have written since the last look.
-                () = sleep(LOOK_INTERVAL), if self.told_ahead => {
-                    self.serving.cache.look(self.region.id());
-                    continue;
-                }
-                // An error would mean that the region is gone, which this task holds.
-                _ = self.wake.changed(), if due.is_none() => continue,
-                () = std::future::ready(()), if due.is_some() => {}
-            }
-            if let Some(due) = due {
-                Box::pin(self.bring_on(due)).await?;
+            match poll_fn(|cx| self.poll(cx)).await? {
+                Due::Hear(event) => self.hear(event)?,
+                Due::Supply(lack) => Box::pin(self.supply(lack)).await?,
+                Due::Next => {}
+                Due::Pause => yield_now().await,
             }
         }
     }
 
-    /// What the receiver lacks. Marks the bell first: a change in between rings it again.
-    fn due(&mut self) -> Option<Due> {
-        self.wake.borrow_and_update();
-        let published = self.region.load()?;
-        match published.step(self.cursor) {
-            Step::Current => None,
-            Step::Delta(from) => Some(Due::Delta(published, from)),
-            Step::Snapshot => Some(Due::Snapshot(published)),
-            Step::Ahead if self.told_ahead => None,
-            Step::Ahead => Some(Due::Ahead(published)),
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Due, End>> {
+        if self.reply.is_none()
+            && let Poll::Ready(event) = self.reader.poll_next(cx)
+        {
+            return Poll::Ready(Ok(Due::Hear(event?)));
+        }
+        ready!(self.link.poll_clear(cx))?;
+        if let Some(reply) = self.reply.take() {
+            self.link.send(reply)?;
+            return Poll::Ready(Ok(Due::Next));
+        }
+        if self.pieces.is_some() {
+            self.send_piece()?;
+            return Poll::Ready(Ok(Due::Pause));
+        }
+        match self.link.lack(self.serving.clock.now()) {
+            Some(lack) => Poll::Ready(Ok(Due::Supply(lack))),
+            None => Poll::Pending,
         }
     }
 
-    async fn bring_on(&mut self, due: Due) -> Result<(), End> {
-        let now = self.now();
-        let (kind, text, published) = match due {
-            Due::Ahead(published) => {
-                self.told_ahead = true;
-                self.serving.cache.look(self.region.id());
-                let Cursor { epoch, version } = published.cursor();
-                let ahead = Ahead {
-                    epoch,
-                    version,
-                    time: now,
-                };
-                return self.say("ahead", &ServerMessage::Ahead(ahead)).await;
+    fn hear(&mut self, event: Event) -> Result<(), End> {
+        self.link.alive();
+        if !self.rate.admits(Instant::now()) {
+            let message = "more messages than may come in the time".to_owned();
+            return Err(End::Close(CloseReason::RateLimited, message));
+        }
+        match event {
+            Event::Text(text) => self.take(&text),
+            Event::Ping(payload) => self.link.pong(&payload),
+            Event::Pong => Ok(()),
+            Event::Binary(_) => Err(binary()),
+            Event::Close(code) => Err(End::Goodbye(code)),
+        }
+    }
+
+    fn take(&mut self, text: &str) -> Result<(), End> {
+        match parse(self.serving, text)? {
+            ClientMessage::Ack(ack) => self.link.ack(&ack, self.serving.clock.now()),
+            ClientMessage::Nack(nack) => self.link.nack(&nack),
+            ClientMessage::Token(renewal) => self.renew(&renewal)?,
+            message @ (ClientMessage::Watch(_)
+            | ClientMessage::Unwatch(_)
+            | ClientMessage::Query(_)) => {
+                self.refuse(message.kind(), None, "this is not served here")?;
             }
-            Due::Delta(published, from) => ("delta", published.delta(from, now).await?, published),
-            Due::Snapshot(published) => ("snapshot", published.snapshot(now).await?, published),
-        };
-        self.send(kind, text).await?;
-        self.told_ahead = false;
-        self.cursor = Some(published.cursor());
+            ClientMessage::Hello(_) => return Err(malformed("hello has been said already")),
+            ClientMessage::Unknown => {}
+        }
         Ok(())
     }
 
-    fn receive(&mut self, incoming: Incoming) -> Result<(), End> {
-        self.unanswered = 0;
-        match incoming {
-            Incoming::Life => Ok(()),
-            Incoming::Closed => Err(End::Left),
-            Incoming::Bad(reason, message) => Err(End::Close(reason, message)),
-            Incoming::Text(text) => match parse(self.serving, &text)? {
-                ClientMessage::Ack(ack) => {
-                    self.entry.ack(&ack);
-                    Ok(())
+    /// Takes a newer token of the same bearer.
+    fn renew(&mut self, renewal: &Renewal) -> Result<(), End> {
+        let claims = match self.serving.authority.verify(&renewal.token) {
+            Ok(claims) => claims,
+            Err(error) => return self.refuse("token", Some("token"), error.reason()),
+        };
+        let same = claims.subject == self.claims.subject && claims.role == self.claims.role;
+        if !same || !claims.covers(self.link.region().id()) {
+            let message = "must be of the same subject and role, and cover the region";
+            return self.refuse("token", Some("token"), message);
+        }
+        let expires_at = claims.expires_at;
+        self.place.renew(claims.id);
+        self.link.renew(&claims);
+        self.claims = claims;
+        self.answer(&ServerMessage::TokenRenewed(TokenTime { expires_at }))
+    }
+
+    fn refuse(&mut self, about: &str, field: Option<&str>, message: &str) -> Result<(), End> {
+        self.answer(&ServerMessage::Refused(RefusedMessage {
+            about: about.to_owned(),
+            id: None,
+            field: field.map(str::to_owned),
+            message: message.to_owned(),
+        }))
+    }
+
+    fn answer(&mut self, message: &ServerMessage) -> Result<(), End> {
+        self.reply = Some(self.frame(message)?);
+        Ok(())
+    }
+
+    async fn supply(&mut self, lack: Lack) -> Result<(), End> {
+        let (published, step) = match lack {
+            Lack::Word(message) => return self.link.send(self.frame(&message)?),
+            Lack::Step(published, step) => (published, step),
+        };
+        let now = self.serving.clock.now();
+        let press = Press {
+            now,
+            encodings: &self.serving.metrics.encodings,
+        };
+        let selection = self.link.selection();
+        let step = match step {
+            Step::Delta(from) => match published.delta(from, selection, press).await? {
+                Told::Frame(frame) => {
+                    if self.link.bring_on(&frame, published.cursor())? {
+                        self.serving.metrics.fanout.catch_ups.inc();
+                        self.count("delta", frame.len());
+                    }
+                    return Ok(());
                 }
-                ClientMessage::Hello(_) => Err(malformed("hello has been said already")),
-                ClientMessage::Unknown => Ok(()),
+                Told::Nothing => {
+                    self.link.spare(published.cursor());
+                    return Ok(());
+                }
+                Told::Everything => Step::Snapshot,
             },
+            step => step,
+        };
+        match step {
+            Step::Snapshot => {
+                self.pieces = Some(Box::new(Pieces {
+                    frames: published.snapshot(selection, press).await?,
+                    next: 0,
+                    to: published.cursor(),
+                }));
+                Ok(())
+            }
+            Step::Ahead => {
+                self.link.told_ahead();
+                self.serving.cache.look(self.link.region().id());
+                self.tell_ahead(&published, now)
+            }
+            Step::Current | Step::Delta(_) => Ok(()),
         }
     }
 
-    async fn ping(&mut self) -> Result<(), End> {
-        if self.unanswered >= MISSED_PINGS {
-            let message = format!("no sign of life for {MISSED_PINGS} pings");
-            return Err(End::Close(CloseReason::TimedOut, message));
-        }
-        self.unanswered = self.unanswered.saturating_add(1);
-        Ok(self.socket.ping().await?)
+    fn tell_ahead(&self, published: &Published, time: Timestamp) -> Result<(), End> {
+        let Cursor { epoch, version } = published.cursor();
+        let ahead = Ahead {
+            epoch,
+            version,
+            time,
+        };
+        self.link.send(self.frame(&ServerMessage::Ahead(ahead))?)
     }
 
-    async fn welcome(&mut self) -> Result<(), End> {
-        let welcome = Welcome {
+    fn send_piece(&mut self) -> Result<(), End> {
+        let Some(pieces) = &mut self.pieces else {
+            return Ok(());
+        };
+        if let Some(piece) = pieces.frames.get(pieces.next) {
+            pieces.next += 1;
+            let size = piece.len();
+            self.link.send(piece.clone())?;
+            self.count("snapshot", size);
+        } else {
+            let to = pieces.to;
+            self.pieces = None;
+            self.link.has(to);
+        }
+        Ok(())
+    }
+
+    fn welcome(&self) -> Result<Bytes, End> {
+        let region = self.link.region();
+        self.frame(&ServerMessage::Welcome(Welcome {
             edge: self.serving.edge.clone(),
             installation: self.serving.installation.clone(),
-            region: self.entry.region().clone(),
-            time: self.now(),
-        };
-        self.say("welcome", &ServerMessage::Welcome(welcome)).await
+            region: region.id().clone(),
+            time: self.serving.clock.now(),
+            position: region.load().map(|published| published.cursor()),
+            contact_at: region.contact(),
+            ack_interval_ms: u64::try_from(ACK_INTERVAL.as_millis()).unwrap_or(u64::MAX),
+            token_expires_at: Some(self.claims.expires_at),
+            capabilities: CAPABILITIES.map(str::to_owned).into(),
+        }))
     }
 
-    async fn say(&mut self, kind: &str, message: &ServerMessage) -> Result<(), End> {
-        self.send(kind, message.print()?.into()).await
+    /// A message to this game server alone, counted.
+    fn frame(&self, message: &ServerMessage) -> Result<Bytes, End> {
+        let frame = frame::text(&message.print()?);
+        self.count(message.kind(), frame.len());
+        Ok(frame)
     }
 
-    async fn send(&mut self, kind: &str, text: Bytes) -> Result<(), End> {
+    fn count(&self, kind: &str, size: usize) {
         let servers = &self.serving.metrics.servers;
         servers.sent.with_label_values(&[kind]).inc();
-        servers.sent_bytes.inc_by(text.len() as u64);
-        Ok(self.socket.send(text).await?)
-    }
-
-    fn now(&self) -> Timestamp {
-        self.serving.clock.now()
+        servers.sent_bytes.inc_by(size as u64);
     }
 }
 

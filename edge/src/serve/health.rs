@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::{Serving, View};
 use crate::cache;
+use crate::delivery::Ledger;
 use crate::replica::Region;
 use crate::uplink;
 
@@ -95,10 +96,8 @@ fn judge(serving: &Serving) -> Report {
 
 fn judge_region(serving: &Serving, region: &Region, now: Timestamp) -> RegionReport {
     let view = View::of(region, now).ok();
-    let count = match &view {
-        Some(view) => serving.registry.count(region.id(), view.published.cursor()),
-        None => serving.registry.count_all(region.id()),
-    };
+    let ledger = serving.ledgers.region(region.id());
+    let counts = ledger.map(Ledger::counts).unwrap_or_default();
     RegionReport {
         region: region.id().clone(),
         ready: view
@@ -111,7 +110,7 @@ fn judge_region(serving: &Serving, region: &Region, now: Timestamp) -> RegionRep
             stale: view.is_stale(),
             confirmed: view.published.is_confirmed(),
         }),
-        game_servers: count.connected,
-        current_game_servers: count.current,
+        game_servers: counts.connected.into(),
+        current_game_servers: counts.applied.into(),
     }
 }

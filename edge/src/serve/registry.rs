@@ -1,162 +1,120 @@
-//! Who is connected, and how far they have come. Holds handles only; never locked across an await.
+//! Who may come in: places in all and for each token, and the filters that are in use.
+//!
+//! Which of them holds what is told by [`crate::delivery`]; who is sent what by [`super::shard`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use liveevents_protocol::id::RegionId;
-use liveevents_protocol::message::{AckStatus, ClientAck, Cursor};
+use liveevents_protocol::filter::Filter;
+use liveevents_protocol::id::TokenId;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::replica::place;
+use crate::limits::MAX_FILTERS;
+use crate::replica::Selection;
 
 /// All game servers connected to this edge. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Registry {
+pub(crate) struct Registry(Arc<Shared>);
+
+struct Shared {
     places: Arc<Semaphore>,
-    receivers: Arc<Mutex<Receivers>>,
-}
-
-#[derive(Default)]
-struct Receivers {
-    next: u64,
-    regions: HashMap<RegionId, HashMap<u64, Arc<Receiver>>>,
-}
-
-/// One game server, once it has said hello.
-#[derive(Debug, Default)]
-pub(super) struct Receiver {
-    acked: Mutex<Acked>,
-}
-
-/// What a game server says that it has.
-#[derive(Debug, Clone, Copy, Default)]
-struct Acked {
-    received: Option<Cursor>,
-    applied: Option<Cursor>,
+    /// Places for each token.
+    each: usize,
+    tokens: Mutex<HashMap<TokenId, usize>>,
+    filters: Mutex<HashSet<Arc<Filter>>>,
 }
 
 /// A game server's place among those connected, given back when dropped.
 pub(super) struct Place {
+    registry: Registry,
+    token: Mutex<TokenId>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// A game server's entry in its region, removed when dropped.
-pub(super) struct Entry {
-    registry: Registry,
-    region: RegionId,
-    id: u64,
-    receiver: Arc<Receiver>,
-    _place: Place,
-}
-
-/// Game servers of a region.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Count {
-    pub(crate) connected: i64,
-    /// Those that have applied what was asked about, or more.
-    pub(crate) current: i64,
+/// There is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Full {
+    /// This edge is full.
+    Edge,
+    /// This token has as many as it may have.
+    Token,
 }
 
 impl Registry {
-    /// With room for so many.
-    pub(crate) fn new(places: usize) -> Self {
-        Self {
+    /// With room for so many, and so many with the same token.
+    pub(crate) fn new(places: usize, each: usize) -> Self {
+        Self(Arc::new(Shared {
             places: Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS))),
-            receivers: Arc::default(),
-        }
+            each,
+            tokens: Mutex::default(),
+            filters: Mutex::default(),
+        }))
     }
 
     /// A place for one more, if there is one.
-    pub(super) fn place(&self) -> Option<Place> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().ok();
-        permit.map(|_permit| Place { _permit })
-    }
-
-    /// Enters a game server.
-    pub(super) fn enter(&self, region: &RegionId, place: Place) -> Entry {
-        let receiver = Arc::new(Receiver::default());
-        let mut receivers = self.receivers.lock();
-        let id = receivers.next;
-        receivers.next += 1;
-        let entered = receivers.regions.entry(region.clone()).or_default();
-        entered.insert(id, Arc::clone(&receiver));
-        drop(receivers);
-        Entry {
+    pub(super) fn place(&self, token: TokenId) -> Result<Place, Full> {
+        let permit = Arc::clone(&self.0.places).try_acquire_owned();
+        let permit = permit.map_err(|_| Full::Edge)?;
+        let mut tokens = self.0.tokens.lock();
+        let taken = tokens.entry(token).or_default();
+        if *taken >= self.0.each {
+            return Err(Full::Token);
+        }
+        *taken += 1;
+        drop(tokens);
+        Ok(Place {
             registry: self.clone(),
-            region: region.clone(),
-            id,
-            receiver,
-            _place: place,
+            token: Mutex::new(token),
+            _permit: permit,
+        })
+    }
+
+    /// The filter as everybody has it who has the same. `None` if there are too many different ones.
+    pub(super) fn select(&self, filter: Filter) -> Option<Selection> {
+        if filter.is_everything() {
+            return Some(None);
+        }
+        let mut filters = self.0.filters.lock();
+        if let Some(same) = filters.get(&filter) {
+            return Some(Some(Arc::clone(same)));
+        }
+        if filters.len() >= MAX_FILTERS {
+            filters.retain(|filter| Arc::strong_count(filter) > 1);
+        }
+        if filters.len() >= MAX_FILTERS {
+            return None;
+        }
+        let filter = Arc::new(filter);
+        filters.insert(Arc::clone(&filter));
+        Some(Some(filter))
+    }
+}
+
+impl Shared {
+    fn leave(&self, token: TokenId) {
+        let mut tokens = self.tokens.lock();
+        if let Some(taken) = tokens.get_mut(&token) {
+            *taken -= 1;
+            if *taken == 0 {
+                tokens.remove(&token);
+            }
         }
     }
+}
 
-    /// Game servers of a region, and how many of them have applied `at`.
-    pub(crate) fn count(&self, region: &RegionId, at: Cursor) -> Count {
-        self.tally(region, Some(at))
-    }
-
-    /// Game servers of a region.
-    pub(crate) fn count_all(&self, region: &RegionId) -> Count {
-        self.tally(region, None)
-    }
-
-    fn tally(&self, region: &RegionId, at: Option<Cursor>) -> Count {
-        let receivers = self.receivers.lock();
-        let Some(entered) = receivers.regions.get(region) else {
-            return Count::default();
-        };
-        let current = entered.values().filter(|receiver| {
-            at.zip(receiver.applied())
-                .is_some_and(|(at, applied)| place(applied) >= place(at))
-        });
-        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        Count {
-            connected: number(entered.len()),
-            current: number(current.count()),
-        }
+impl Place {
+    /// Counts it for another token from now on, whether there is room or not: it has been here before.
+    pub(super) fn renew(&self, token: TokenId) {
+        *self.registry.0.tokens.lock().entry(token).or_default() += 1;
+        let before = std::mem::replace(&mut *self.token.lock(), token);
+        self.registry.0.leave(before);
     }
 }
 
-impl Receiver {
-    fn applied(&self) -> Option<Cursor> {
-        self.acked.lock().applied
-    }
-}
-
-impl Entry {
-    /// Notes an ack. Applying implies receiving; what a game server defers, it has received.
-    pub(super) fn ack(&self, ack: &ClientAck) {
-        let at = Cursor {
-            epoch: ack.epoch,
-            version: ack.version,
-        };
-        let mut acked = self.receiver.acked.lock();
-        acked.received = later(acked.received, at);
-        match ack.status {
-            AckStatus::Applied => acked.applied = later(acked.applied, at),
-            AckStatus::Received | AckStatus::Deferred => {}
-        }
-    }
-
-    /// The region entered.
-    pub(super) fn region(&self) -> &RegionId {
-        &self.region
-    }
-}
-
-fn later(before: Option<Cursor>, now: Cursor) -> Option<Cursor> {
-    before
-        .filter(|&before| place(before) >= place(now))
-        .or(Some(now))
-}
-
-impl Drop for Entry {
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut receivers = self.registry.receivers.lock();
-        if let Some(entered) = receivers.regions.get_mut(&self.region) {
-            entered.remove(&self.id);
-        }
+        self.registry.0.leave(*self.token.get_mut());
     }
 }
 

@@ -3,100 +3,154 @@
 //! Who may not connect is told so by an answer in the envelope, before the upgrade. Afterwards the connection is a
 //! task of the tracker that the process drains at its end; axum's own upgrade would let it go.
 
-use std::sync::Arc;
+mod admission;
 
-use axum::body::Body;
+use std::sync::Arc;
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use liveevents_protocol::limits::HELLO_DEADLINE;
-use liveevents_protocol::message::SUBPROTOCOL;
+use liveevents_protocol::limits::{HELLO_DEADLINE, MAX_CLIENT_MESSAGE};
+use liveevents_protocol::message::{SUBPROTOCOL, TOKEN_SUBPROTOCOL};
 use liveevents_service::http::{ApiError, Caller};
 use liveevents_service::token::{Claims, Role};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
-use tracing::{Instrument, debug, info_span};
+use tokio::time::Instant;
+use tracing::debug;
+
+pub(crate) use admission::Admission;
 
 use super::Serving;
 use super::connection;
-use super::registry::Place;
-use super::socket::Socket;
-use crate::limits::FULL_RETRY_SECONDS;
+use super::registry::{Full, Place};
+use crate::limits::FULL_RETRY;
+use crate::websocket::{Reader, accept, upgraded};
 
 pub(super) async fn subscribe(
-    caller: Caller,
     State(serving): State<Serving>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let offered = Offered::read(request.headers());
+    let caller = Caller::read(&serving.authority, request.headers(), offered.token)?;
     caller.require(&[Role::GameServer])?;
-    if !offers_subprotocol(request.headers()) {
+    if !offered.protocol {
         return Err(ApiError::field(
             "Sec-WebSocket-Protocol",
             format!("must offer {SUBPROTOCOL}"),
         ));
     }
-    let mut response = create_response_with_body(&request, Body::empty)
-        .map_err(|error| ApiError::malformed(format!("not a WebSocket upgrade: {error}")))?;
-    let place = serving
-        .registry
-        .place()
-        .filter(|_| !serving.goodbye.is_cancelled());
-    let Some(place) = place else {
-        return Ok(full());
+    let mut handshake = accept(request).map_err(|error| ApiError::malformed(error.to_string()))?;
+    let place = match admit(&serving, &caller.0) {
+        Ok(place) => place,
+        Err(refusal) => {
+            let refused = &serving.metrics.fanout.refused;
+            refused.with_label_values(&[refusal.as_str()]).inc();
+            return refusal.answer();
+        }
     };
-    response.headers_mut().insert(
+    let headers = handshake.response.headers_mut();
+    headers.insert(
         header::SEC_WEBSOCKET_PROTOCOL,
         HeaderValue::from_static(SUBPROTOCOL),
     );
-    let span = info_span!(parent: None, "subscription", server = caller.subject());
-    let upgrade = hyper::upgrade::on(request);
-    let served = upgraded(
-        serving.clone(),
-        upgrade,
-        Arc::unwrap_or_clone(caller.0),
-        place,
-    )
-    .instrument(span);
+    let served = connect(serving.clone(), handshake.upgrade, caller.0, place);
     serving.connections.spawn(served);
-    Ok(response)
+    Ok(handshake.response)
 }
 
-fn offers_subprotocol(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|protocol| protocol.trim() == SUBPROTOCOL)
+/// The subprotocols that a client offers. One may carry the token, since browsers and some game engines can set no
+/// other header.
+struct Offered<'a> {
+    protocol: bool,
+    token: Option<&'a str>,
 }
 
-fn full() -> Response {
-    let refusal = ApiError::Unavailable {
-        message: "this edge takes no more game servers now; another one may".to_owned(),
-        cause: None,
-    };
-    let mut response = refusal.into_response();
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, FULL_RETRY_SECONDS.into());
-    response
+impl<'a> Offered<'a> {
+    fn read(headers: &'a HeaderMap) -> Self {
+        let mut offered = Self {
+            protocol: false,
+            token: None,
+        };
+        let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+        let names = values
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(str::trim);
+        for name in names {
+            offered.protocol |= name == SUBPROTOCOL;
+            offered.token = offered.token.or(name.strip_prefix(TOKEN_SUBPROTOCOL));
+        }
+        offered
+    }
 }
 
-async fn upgraded(serving: Serving, upgrade: OnUpgrade, claims: Claims, place: Place) {
-    let upgraded = match timeout(HELLO_DEADLINE, upgrade).await {
-        Ok(Ok(upgraded)) => upgraded,
-        Ok(Err(error)) => return debug!(%error, "the upgrade came to nothing"),
-        Err(_) => return debug!("the upgrade took too long"),
+/// Why a game server with a good token does not come in.
+#[derive(Debug, Clone, Copy)]
+enum Refusal {
+    Draining,
+    Full(Full),
+    Crowd(Duration),
+}
+
+fn admit(serving: &Serving, claims: &Claims) -> Result<Place, Refusal> {
+    if serving.drain.state().is_some() {
+        return Err(Refusal::Draining);
+    }
+    let place = serving.registry.place(claims.id).map_err(Refusal::Full)?;
+    serving
+        .admission
+        .admit(Instant::now())
+        .map_err(Refusal::Crowd)?;
+    Ok(place)
+}
+
+impl Refusal {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Draining => "draining",
+            Self::Full(Full::Edge) => "full",
+            Self::Full(Full::Token) => "token-full",
+            Self::Crowd(_) => "crowd",
+        }
+    }
+
+    fn answer(self) -> Result<Response, ApiError> {
+        let (message, retry_after) = match self {
+            Self::Draining => ("this edge is about to end; take another", FULL_RETRY),
+            Self::Full(Full::Token) => {
+                return Err(ApiError::TooMany {
+                    message: "this token has as many connections as it may have".to_owned(),
+                    retry_after: FULL_RETRY,
+                });
+            }
+            Self::Full(Full::Edge) => (
+                "this edge takes no more game servers now; another one may",
+                FULL_RETRY,
+            ),
+            Self::Crowd(after) => ("too many game servers come at once", after),
+        };
+        let refusal = ApiError::Unavailable {
+            message: message.to_owned(),
+            cause: None,
+        };
+        let mut response = refusal.into_response();
+        // Whole seconds, and not too early.
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, seconds.max(1).into());
+        Ok(response)
+    }
+}
+
+async fn connect(serving: Serving, upgrade: OnUpgrade, claims: Arc<Claims>, place: Place) {
+    let Some((stream, read)) = Box::pin(upgraded(upgrade, HELLO_DEADLINE)).await else {
+        return debug!("the upgrade came to nothing");
     };
-    let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
-        return debug!("the upgraded connection is not a socket");
-    };
-    let socket = Socket::new(parts.io.into_inner(), parts.read_buf).await;
+    let (input, output) = stream.into_split();
+    let reader = Reader::new(input, read, MAX_CLIENT_MESSAGE);
     let abort = serving.abort.clone();
-    let served = Box::pin(connection::serve(serving, socket, claims, place));
+    let served = connection::serve(serving, reader, output, claims, place);
     tokio::select! {
         () = abort.cancelled() => {}
         () = served => {}

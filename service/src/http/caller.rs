@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::extract::{FromRef, FromRequestParts};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::http::request::Parts;
 use jiff::Timestamp;
-use liveevents_protocol::id::RegionId;
+use liveevents_protocol::id::{RegionId, TokenId};
 
 use super::error::ApiError;
 use crate::clock::Clock;
@@ -53,6 +53,12 @@ impl Authority {
         self.verifier
             .verify(token, self.clock.now(), **self.expiry.load())
     }
+
+    /// Whether a token that was accepted has been withdrawn since.
+    #[must_use]
+    pub fn is_revoked(&self, token: TokenId) -> bool {
+        self.verifier.is_revoked(token)
+    }
 }
 
 /// Whoever sent the request, by their token. As an extractor it refuses a request without a good one.
@@ -60,6 +66,24 @@ impl Authority {
 pub struct Caller(pub Arc<Claims>);
 
 impl Caller {
+    /// Judges the bearer token of a request; where its headers have none, the one that came otherwise.
+    ///
+    /// # Errors
+    /// If there is none, or it is not accepted.
+    pub fn read(
+        authority: &Authority,
+        headers: &HeaderMap,
+        otherwise: Option<&str>,
+    ) -> Result<Self, ApiError> {
+        let token = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(bearer)
+            .or(otherwise)
+            .ok_or(ApiError::Unauthorized("a bearer token is needed"))?;
+        authority.verify(token).map(Self).map_err(refused)
+    }
+
     /// Passes one of these roles.
     ///
     /// # Errors
@@ -103,16 +127,7 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let token = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(bearer)
-            .ok_or(ApiError::Unauthorized("a bearer token is needed"))?;
-        Authority::from_ref(state)
-            .verify(token)
-            .map(Self)
-            .map_err(refused)
+        Self::read(&Authority::from_ref(state), &parts.headers, None)
     }
 }
 

@@ -65,6 +65,14 @@ pub enum ApiError {
         /// When there is room again.
         retry_after: Duration,
     },
+    /// 429: more at once than allowed.
+    #[error("{message}")]
+    TooMany {
+        /// More of what.
+        message: String,
+        /// When there may be room again.
+        retry_after: Duration,
+    },
     /// 500: our fault. The caller learns nothing but the trace id.
     #[error("something went wrong on our side; the trace id finds it in our logs")]
     Internal(#[source] BoxError),
@@ -210,7 +218,9 @@ impl ApiError {
             Self::PreconditionFailed(_) => (StatusCode::PRECONDITION_FAILED, "PRECONDITION_FAILED"),
             Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE"),
             Self::Misdirected { .. } => (StatusCode::MISDIRECTED_REQUEST, "MISDIRECTED"),
-            Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED"),
+            Self::RateLimited { .. } | Self::TooMany { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED")
+            }
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
             Self::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
         }
@@ -289,6 +299,9 @@ impl IntoResponse for ApiError {
             }
             Self::RateLimited { limit, retry_after } => {
                 quota::tell_refused(limit, retry_after, headers);
+            }
+            Self::TooMany { retry_after, .. } => {
+                headers.insert(header::RETRY_AFTER, retry_after.as_secs().max(1).into());
             }
             _ => {}
         }

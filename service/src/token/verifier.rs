@@ -161,6 +161,12 @@ impl Verifier {
         self.trusted.load().serial
     }
 
+    /// Whether the bundle in force withdraws a token.
+    #[must_use]
+    pub fn is_revoked(&self, token: TokenId) -> bool {
+        self.trusted.load().revoked.contains(&token)
+    }
+
     /// Judges a token.
     ///
     /// # Errors

@@ -1,13 +1,91 @@
-//! The texts that receivers get: right, and one for all.
+//! The frames that receivers get: right, one for all, and encoded once.
 
-use liveevents_protocol::message::{Cursor, ServerMessage};
+use bytes::Bytes;
+use liveevents_protocol::filter::Filter;
+use liveevents_protocol::json_text::JsonText;
+use liveevents_protocol::message::{Cursor, DeltaMessage, ServerMessage, SnapshotMessage};
+use liveevents_protocol::state::RegionState;
+use prometheus::IntCounter;
 
-use super::super::Step;
+use super::super::history::{assignment, content};
+use super::super::{Encodings, Press, Selection, Step, Told};
 use super::*;
-use crate::limits::MERGED_DELTAS;
+use crate::limits::{DELTAS_KEPT, SNAPSHOT_PIECE, SPARED};
 
-fn message(text: &bytes::Bytes) -> ServerMessage {
-    ServerMessage::parse(str::from_utf8(text).unwrap()).unwrap()
+/// What a client puts together of a frame, or of several one after the other.
+fn message(mut frame: &[u8]) -> ServerMessage {
+    let mut text = Vec::new();
+    loop {
+        let (length, rest) = match frame[1] {
+            126 => (
+                usize::from(u16::from_be_bytes([frame[2], frame[3]])),
+                &frame[4..],
+            ),
+            127 => {
+                let length = u64::from_be_bytes(frame[2..10].try_into().unwrap());
+                (usize::try_from(length).unwrap(), &frame[10..])
+            }
+            short => (usize::from(short), &frame[2..]),
+        };
+        text.extend(&rest[..length]);
+        if frame[0] & 0x80 != 0 {
+            assert_eq!(rest.len(), length);
+            return ServerMessage::parse(str::from_utf8(&text).unwrap()).unwrap();
+        }
+        frame = &rest[length..];
+    }
+}
+
+fn delta(told: &Told) -> (Bytes, DeltaMessage) {
+    match told {
+        Told::Frame(frame) => match message(frame) {
+            ServerMessage::Delta(delta) => (frame.clone(), delta),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+/// All pieces of a snapshot, put together.
+fn assembled(frames: &[Bytes]) -> SnapshotMessage {
+    let mut whole: Option<SnapshotMessage> = None;
+    for (index, frame) in frames.iter().enumerate() {
+        let ServerMessage::Snapshot(mut piece) = message(frame) else {
+            panic!("{frame:?}");
+        };
+        assert_eq!(usize::try_from(piece.index).unwrap(), index);
+        assert_eq!(piece.last, index + 1 == frames.len());
+        match &mut whole {
+            None => whole = Some(piece),
+            Some(whole) => {
+                whole.contents.append(&mut piece.contents);
+                whole.assignments.append(&mut piece.assignments);
+            }
+        }
+    }
+    whole.unwrap()
+}
+
+fn encodings() -> Encodings {
+    Encodings {
+        deltas: IntCounter::new("deltas", "Deltas.").unwrap(),
+        snapshots: IntCounter::new("snapshots", "Snapshots.").unwrap(),
+    }
+}
+
+fn press(encodings: &Encodings) -> Press<'_> {
+    Press {
+        now: NOW,
+        encodings,
+    }
+}
+
+fn tagged(tag: &str) -> Selection {
+    let tags = [tag.to_owned()].into();
+    Some(Arc::new(Filter {
+        tags,
+        ..Filter::default()
+    }))
 }
 
 #[test]
@@ -38,39 +116,107 @@ fn a_receiver_gets_what_it_lacks() {
 #[tokio::test]
 async fn every_receiver_at_one_place_is_sent_the_same_bytes() {
     let published = Arc::new(told(&sample(), 4));
+    let counted = encodings();
+    let press = press(&counted);
     for from in 0..3 {
-        let one = published.delta(Version(from), NOW).await.unwrap();
-        let other = published.delta(Version(from), NOW).await.unwrap();
-        assert_eq!(one.as_ptr(), other.as_ptr(), "from {from}");
-        let ServerMessage::Delta(delta) = message(&one) else {
-            panic!("{one:?}");
-        };
+        let one = published.delta(Version(from), &None, press).await.unwrap();
+        let other = published.delta(Version(from), &None, press).await.unwrap();
+        let (frame, delta) = delta(&one);
+        assert_eq!(frame.as_ptr(), self::delta(&other).0.as_ptr(), "from {from}");
         assert_eq!((delta.from, delta.to), (Version(from), Version(4)));
     }
-    let one = published.snapshot(NOW).await.unwrap();
-    let other = published.snapshot(NOW).await.unwrap();
-    assert_eq!(one.as_ptr(), other.as_ptr());
-    assert!(matches!(message(&one), ServerMessage::Snapshot(_)));
+    let one = published.snapshot(&None, press).await.unwrap();
+    let other = published.snapshot(&None, press).await.unwrap();
+    assert!(Arc::ptr_eq(&one, &other));
+    assert_eq!((counted.deltas.get(), counted.snapshots.get()), (3, 1));
+}
+
+#[tokio::test]
+async fn receivers_with_the_same_filter_share_what_it_lets_pass() {
+    let mut history = sample();
+    let mut other = content("other", 1);
+    other.tags = vec!["rare".to_owned()];
+    let entries = vec![other.into(), assignment("other", 1).into()];
+    history.commit(entries, NOW);
+    let counted = encodings();
+    let press = press(&counted);
+    let published = told(&history, 5);
+    // Equal, and not the same: as if from two edges' hellos.
+    for filter in [tagged("rare"), tagged("rare")] {
+        let told = published.delta(Version(4), &filter, press).await.unwrap();
+        assert_eq!(delta(&told).1.entries.len(), 2);
+        let pieces = published.snapshot(&filter, press).await.unwrap();
+        assert_eq!(assembled(&pieces).assignments.len(), 1);
+    }
+    assert_eq!((counted.deltas.get(), counted.snapshots.get()), (1, 1));
+    let told = published.delta(Version(4), &tagged("sale"), press).await;
+    assert_eq!(told.unwrap(), Told::Nothing);
+    assert_eq!(counted.deltas.get(), 1);
+}
+
+#[tokio::test]
+async fn one_for_whom_there_is_nothing_is_told_so_after_long() {
+    let mut history = sample();
+    for revision in 3..=u32::try_from(SPARED + 3).unwrap() {
+        history.commit(put("sale", revision), NOW);
+    }
+    let head = history.head().0;
+    let counted = encodings();
+    let published = told(&history, head);
+    for (from, told) in [(head - SPARED, false), (head - SPARED - 1, true)] {
+        let filter = tagged("rare");
+        let found = published.delta(Version(from), &filter, press(&counted));
+        match found.await.unwrap() {
+            Told::Nothing => assert!(!told, "from {from}"),
+            found => {
+                let (_, delta) = delta(&found);
+                assert!(told && delta.entries.is_empty(), "from {from}");
+                assert_eq!((delta.from.0, delta.to.0), (from, head));
+            }
+        }
+    }
 }
 
 #[tokio::test]
 async fn receivers_far_apart_are_served_beyond_what_is_kept() {
     let mut history = History::new("us-east", epoch(5));
-    let last = MERGED_DELTAS as u64 + 3;
+    let last = DELTAS_KEPT as u64 + 3;
     for version in 1..=last {
         history.commit(put("sale", u32::try_from(version).unwrap()), NOW);
     }
     let published = Arc::new(told(&history, last));
+    let counted = encodings();
     for from in 0..last {
-        let text = published.delta(Version(from), NOW).await.unwrap();
-        let ServerMessage::Delta(delta) = message(&text) else {
-            panic!("{text:?}");
-        };
+        let told = published.delta(Version(from), &None, press(&counted)).await;
+        let (_, delta) = delta(&told.unwrap());
         assert_eq!((delta.from, delta.to), (Version(from), Version(last)));
-        let state = history
-            .state(Version(from))
-            .apply(&delta.into_delta())
-            .unwrap();
-        assert!(state.same_as(history.state(Version(last))));
+        if from % 100 == 0 || from > last - 5 {
+            let state = history.state(Version(from)).apply(&delta.into_delta());
+            assert!(state.unwrap().same_as(history.state(Version(last))));
+        }
     }
+}
+
+#[tokio::test]
+async fn a_long_snapshot_comes_in_pieces_that_are_not_long() {
+    let mut history = History::new("us-east", epoch(5));
+    for event in 0..40 {
+        let name = format!("event-{event}");
+        let mut fat = content(&name, 1);
+        let padding = "ü".repeat(10 * 1024);
+        fat.configuration = JsonText::new(format!("\"{padding}\"")).unwrap();
+        history.commit(vec![fat.into(), assignment(&name, 1).into()], NOW);
+    }
+    let published = told(&history, 40);
+    let counted = encodings();
+    let pieces = published.snapshot(&None, press(&counted)).await.unwrap();
+    assert!(pieces.len() > 3, "{}", pieces.len());
+    let longest = pieces.iter().map(Bytes::len).max().unwrap();
+    assert!(longest < SNAPSHOT_PIECE + 4 * 1024, "{longest}");
+    let state = RegionState::from_snapshot(assembled(&pieces).into_snapshot());
+    assert!(state.unwrap().same_as(history.state(Version(40))));
+    // Nothing at all is a snapshot too.
+    let empty = told(&history, 0);
+    let pieces = empty.snapshot(&None, press(&counted)).await.unwrap();
+    assert_eq!(assembled(&pieces).to, Version(0));
 }

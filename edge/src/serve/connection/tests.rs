@@ -1,6 +1,8 @@
 //! Who is slow and who is dead, in virtual time: over a connection in memory, since an idle paused runtime would fire
 //! the deadlines of a real one.
 
+mod pipe;
+
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -11,7 +13,7 @@ use liveevents_service::clock::Clock;
 use liveevents_service::http::Authority;
 use liveevents_service::token::{Role, Verifier};
 use prometheus::IntCounter;
-use tokio::io::DuplexStream;
+use tokio::io::{Join, SimplexStream, WriteHalf, join, simplex};
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;

@@ -1,67 +1,48 @@
-//! Counting game servers.
+//! Places and filters are given back.
 
-use liveevents_protocol::version::{Epoch, Version};
 use uuid::Uuid;
 
 use super::*;
 
-fn at(epoch: u128, version: u64) -> Cursor {
-    Cursor {
-        epoch: Epoch(Uuid::from_u128(epoch)),
-        version: Version(version),
+fn token(number: u128) -> TokenId {
+    TokenId(Uuid::from_u128(number))
+}
+
+fn tagged(tag: usize) -> Filter {
+    Filter {
+        tags: [tag.to_string()].into(),
+        ..Filter::default()
     }
 }
 
-fn ack(entry: &Entry, at: Cursor, status: AckStatus) {
-    let Cursor { epoch, version } = at;
-    entry.ack(&ClientAck {
-        epoch,
-        version,
-        status,
-    });
+#[test]
+fn places_are_given_back_in_all_and_for_each_token() {
+    let registry = Registry::new(3, 2);
+    let first = registry.place(token(1)).ok().unwrap();
+    let second = registry.place(token(1)).ok().unwrap();
+    assert_eq!(registry.place(token(1)).err(), Some(Full::Token));
+    let third = registry.place(token(2)).ok().unwrap();
+    assert_eq!(registry.place(token(2)).err(), Some(Full::Edge));
+    drop(second);
+    // Counted for the new token, even beyond what it may have, and for the old one no more.
+    first.renew(token(2));
+    assert_eq!(registry.place(token(2)).err(), Some(Full::Token));
+    let fourth = registry.place(token(1)).ok().unwrap();
+    drop((first, third, fourth));
+    assert!(registry.0.tokens.lock().is_empty());
+    assert_eq!(registry.0.places.available_permits(), 3);
 }
 
 #[test]
-fn counts_who_has_applied_what_is_asked_about() {
-    let region = "us-east".parse().unwrap();
-    let registry = Registry::new(2);
-    let entry = registry.enter(&region, registry.place().unwrap());
-    // What is said, and whether (5, 3) counts as applied after it.
-    let table = [
-        (at(5, 3), AckStatus::Received, 0),
-        (at(5, 3), AckStatus::Deferred, 0),
-        (at(5, 2), AckStatus::Applied, 0),
-        (at(4, 9), AckStatus::Applied, 0),
-        (at(5, 3), AckStatus::Applied, 1),
-        // Late: it takes nothing back.
-        (at(5, 1), AckStatus::Applied, 1),
-        (at(6, 1), AckStatus::Applied, 1),
-    ];
-    for (said, status, current) in table {
-        ack(&entry, said, status);
-        let count = registry.count(&region, at(5, 3));
-        assert_eq!(
-            count,
-            Count {
-                connected: 1,
-                current
-            }
-        );
-    }
-    assert_eq!(
-        registry.count(&"eu-west".parse().unwrap(), at(5, 3)),
-        Count::default()
-    );
-}
-
-#[test]
-fn places_are_given_back() {
-    let region = "us-east".parse().unwrap();
-    let registry = Registry::new(1);
-    let entry = registry.enter(&region, registry.place().unwrap());
-    assert!(registry.place().is_none());
-    assert_eq!(registry.count_all(&region).connected, 1);
-    drop(entry);
-    assert!(registry.place().is_some());
-    assert_eq!(registry.count_all(&region).connected, 0);
+fn the_same_filter_is_one_and_too_many_are_refused_until_some_are_gone() {
+    let registry = Registry::new(1, 1);
+    assert_eq!(registry.select(Filter::default()), Some(None));
+    let mut held: Vec<_> = (0..MAX_FILTERS)
+        .map(|tag| registry.select(tagged(tag)).unwrap().unwrap())
+        .collect();
+    let same = registry.select(tagged(7)).unwrap().unwrap();
+    assert!(Arc::ptr_eq(&same, &held[7]));
+    assert_eq!(registry.select(tagged(MAX_FILTERS)), None);
+    held.pop();
+    assert!(registry.select(tagged(MAX_FILTERS)).is_some());
 }

@@ -1,0 +1,461 @@
+//! What a game server's own task and the shard that serves it share: its cursor, and what it has not taken yet.
+//!
+//! A game server that lacks nothing is *current*: a shard writes the next change to it. Otherwise it is *busy*: its own
+//! task brings it on, and makes it current under the same lock under which it found nothing lacking, so that no change
+//! falls between the two. Locked for a write that does not wait at most, and never across an await.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use liveevents_protocol::close::CloseReason;
+use liveevents_protocol::id::TokenId;
+use liveevents_protocol::message::{
+    ClientAck, ClientNack, Contact, Cursor, Level, ServerMessage, TokenTime,
+};
+use liveevents_protocol::version::Version;
+use liveevents_service::http::Authority;
+use liveevents_service::token::Claims;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::greeting::Entry;
+use super::{End, farewell, going_away};
+use crate::delivery::Receiver;
+use crate::limits::{MISSED_PINGS, PING_INTERVAL, TOKEN_WARNING, WRITE_DEADLINE};
+use crate::replica::{Published, Region, Selection, Step, Told};
+use crate::serve::shard::Texts;
+use crate::websocket::{Outgoing, Outlet, Written, frame};
+
+/// See the module.
+pub(in crate::serve) struct Link<O: ?Sized = dyn Outlet> {
+    region: Arc<Region>,
+    level: Level,
+    selection: Selection,
+    receiver: Receiver,
+    state: Mutex<State>,
+    outlet: O,
+}
+
+struct State {
+    outgoing: Outgoing,
+    /// The last write found no room at all, and left nothing behind: what is next is chosen when there is some.
+    full: bool,
+    busy: bool,
+    /// What the game server was sent last, or says that it holds.
+    held: Option<Cursor>,
+    /// Up to where nothing is lacking: beyond `held` where there was nothing for it since.
+    reached: Option<Cursor>,
+    /// Whether it is ahead and has been told.
+    told_ahead: bool,
+    task: Waker,
+    /// Since when something waits for room.
+    blocked: Option<Instant>,
+    pinged: Instant,
+    unanswered: u8,
+    goaway: Word<Duration>,
+    token: TokenId,
+    expires_at: Timestamp,
+    expiring: Word<()>,
+    /// Whether it was told that this edge has not heard its origin for too long.
+    stale: bool,
+    contact: Word<()>,
+    end: Option<Box<End>>,
+}
+
+/// Something that is said once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word<T> {
+    Unsaid,
+    Due(T),
+    Said,
+}
+
+/// What its own task is to do for a game server.
+pub(in crate::serve) enum Lack {
+    /// Bring it on.
+    Step(Arc<Published>, Step),
+    /// Say this.
+    Word(ServerMessage),
+}
+
+/// What came of offering a change.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::serve) enum Offer {
+    /// So many bytes are written, or are its own task's to write.
+    Taken(usize),
+    /// Nothing of it is for this game server.
+    Spared,
+    /// What changed since its version has to be told first.
+    Wants(Version),
+    /// It is current already, or its own task sees to it.
+    Left,
+}
+
+/// What a shard knows when it looks after its game servers.
+#[derive(Clone, Copy)]
+pub(in crate::serve) struct Look<'a> {
+    pub(in crate::serve) now: Instant,
+    pub(in crate::serve) time: Timestamp,
+    pub(in crate::serve) authority: &'a Authority,
+    /// Whether the origin has not been heard for too long.
+    pub(in crate::serve) stale: bool,
+    /// Over how long goodbyes are spread, once this edge drains.
+    pub(in crate::serve) goodbyes: Option<Duration>,
+    /// Whether who has not left by now has to go.
+    pub(in crate::serve) over: bool,
+}
+
+impl<O: Outlet> Link<O> {
+    /// A game server that has said hello, busy.
+    pub(super) fn open(entry: Entry, claims: &Claims, outlet: O, outgoing: Outgoing) -> Arc<Link> {
+        let state = State {
+            outgoing,
+            full: false,
+            busy: true,
+            held: entry.position,
+            reached: None,
+            told_ahead: false,
+            task: Waker::noop().clone(),
+            blocked: None,
+            pinged: Instant::now(),
+            unanswered: 0,
+            goaway: Word::Unsaid,
+            token: claims.id,
+            expires_at: claims.expires_at,
+            expiring: Word::Unsaid,
+            stale: false,
+            contact: Word::Unsaid,
+            end: None,
+        };
+        Arc::new(Self {
+            region: entry.region,
+            level: entry.level,
+            selection: entry.selection,
+            receiver: entry.receiver,
+            state: Mutex::new(state),
+            outlet,
+        })
+    }
+}
+
+impl Link {
+    pub(in crate::serve) fn region(&self) -> &Arc<Region> {
+        &self.region
+    }
+
+    pub(in crate::serve) fn selection(&self) -> &Selection {
+        &self.selection
+    }
+}
+
+/// For its own task.
+impl Link {
+    /// Ready when nothing waits to be sent. From then on it is busy.
+    pub(super) fn poll_clear(&self, cx: &mut Context<'_>) -> Poll<Result<(), End>> {
+        let mut state = self.state.lock();
+        state.task.clone_from(cx.waker());
+        if let Some(end) = state.end.take() {
+            return Poll::Ready(Err(*end));
+        }
+        match state.poll_clear(&self.outlet, cx) {
+            Poll::Ready(Ok(())) => {
+                state.blocked = None;
+                state.busy = true;
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(Err(End::Left)),
+            Poll::Pending => {
+                state.blocked.get_or_insert_with(Instant::now);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// What is to be done for it; with nothing lacking it is current from now on.
+    pub(super) fn lack(&self, now: Timestamp) -> Option<Lack> {
+        let mut state = self.state.lock();
+        if let Some(word) = state.word(&self.region, now) {
+            return Some(Lack::Word(word));
+        }
+        let lack = self
+            .region
+            .load()
+            .and_then(|published| match state.step(&published) {
+                Step::Current => None,
+                Step::Ahead if state.told_ahead => None,
+                step => Some(Lack::Step(published, step)),
+            });
+        state.busy = lack.is_some();
+        lack
+    }
+
+    /// Sends a frame, while busy and with nothing waiting.
+    pub(super) fn send(&self, frame: Bytes) -> Result<(), End> {
+        let sent = self.state.lock().outgoing.send(&self.outlet, frame);
+        sent.map_err(|_| End::Left)
+    }
+
+    /// Sends the frame that brings it to `to`, while busy and with nothing waiting. If there is no room at all it stays
+    /// where it is: when there is some, there may be something newer. Says whether it was sent.
+    pub(super) fn bring_on(&self, frame: &Bytes, to: Cursor) -> Result<bool, End> {
+        let mut state = self.state.lock();
+        match state.outgoing.write(&self.outlet, frame) {
+            Ok(Written::Whole | Written::Part) => {
+                state.has(to);
+                Ok(true)
+            }
+            Ok(Written::Nothing) => {
+                state.full = true;
+                Ok(false)
+            }
+            Err(_) => Err(End::Left),
+        }
+    }
+
+    /// There was nothing for it up to `to`.
+    pub(super) fn spare(&self, to: Cursor) {
+        let from = self.state.lock().spare(to);
+        self.cover(from, to);
+    }
+
+    /// It has all up to `to`.
+    pub(super) fn has(&self, to: Cursor) {
+        self.state.lock().has(to);
+    }
+
+    /// It is ahead, and is told so.
+    pub(super) fn told_ahead(&self) {
+        self.state.lock().told_ahead = true;
+    }
+
+    /// It has given a sign of life.
+    pub(super) fn alive(&self) {
+        self.state.lock().unanswered = 0;
+    }
+
+    /// Answers a ping, now or after what waits.
+    pub(super) fn pong(&self, payload: &[u8]) -> Result<(), End> {
+        let pong = frame::pong(payload);
+        let sent = self.state.lock().outgoing.pong(&self.outlet, pong);
+        sent.map_err(|_| End::Left)
+    }
+
+    pub(super) fn ack(&self, ack: &ClientAck, now: Timestamp) {
+        self.receiver.ack(ack, now);
+    }
+
+    pub(super) fn nack(&self, nack: &ClientNack) {
+        self.receiver.nack(nack);
+    }
+
+    /// It has a newer token.
+    pub(super) fn renew(&self, claims: &Claims) {
+        let mut state = self.state.lock();
+        (state.token, state.expires_at) = (claims.id, claims.expires_at);
+        state.expiring = Word::Unsaid;
+    }
+
+    /// What is left to be said, once no shard knows it any more; and whether it has been told to go.
+    pub(super) fn last_words(&self) -> (Outgoing, bool) {
+        let mut state = self.state.lock();
+        state.busy = true;
+        let told = state.goaway == Word::Said;
+        (std::mem::take(&mut state.outgoing), told)
+    }
+
+    pub(super) fn outlet(&self) -> &dyn Outlet {
+        &self.outlet
+    }
+
+    fn cover(&self, from: Option<Cursor>, to: Cursor) {
+        if let Some(from) = from {
+            self.receiver.covers(from, to);
+        }
+    }
+}
+
+/// For its shard.
+impl Link {
+    /// Writes what it lacks, if that is told already and it waits for nothing else.
+    pub(in crate::serve) fn offer(&self, published: &Published, texts: &Texts) -> Offer {
+        let mut state = self.state.lock();
+        if state.busy {
+            return Offer::Left;
+        }
+        let from = match state.step(published) {
+            Step::Delta(from) => from,
+            Step::Current => return Offer::Left,
+            Step::Ahead if state.told_ahead => return Offer::Left,
+            Step::Snapshot | Step::Ahead => {
+                state.wake();
+                return Offer::Left;
+            }
+        };
+        let to = published.cursor();
+        match texts.find(from, &self.selection) {
+            None => Offer::Wants(from),
+            Some(Told::Everything) => {
+                state.wake();
+                Offer::Left
+            }
+            Some(Told::Nothing) => {
+                let from = state.spare(to);
+                drop(state);
+                self.cover(from, to);
+                Offer::Spared
+            }
+            Some(Told::Frame(frame)) => match state.outgoing.write(&self.outlet, frame) {
+                Ok(Written::Whole) => {
+                    state.has(to);
+                    Offer::Taken(frame.len())
+                }
+                Ok(Written::Part) => {
+                    state.has(to);
+                    state.wake();
+                    Offer::Taken(frame.len())
+                }
+                Ok(Written::Nothing) => {
+                    state.full = true;
+                    state.wake();
+                    Offer::Left
+                }
+                Err(_) => {
+                    state.end(End::Left);
+                    Offer::Left
+                }
+            },
+        }
+    }
+
+    /// Lets its own task look what it lacks.
+    pub(in crate::serve) fn wake(&self) {
+        self.state.lock().wake();
+    }
+
+    /// Sees to all that is a matter of time. Says whether it waits for this edge to pass it.
+    pub(in crate::serve) fn look_after(&self, look: &Look<'_>) -> bool {
+        let mut state = self.state.lock();
+        if let Some(end) = state.overdue(look) {
+            state.end(end);
+        } else if !state.busy && look.since(state.pinged) >= PING_INTERVAL {
+            state.ping(&self.outlet, look.now);
+        }
+        if let (Some(spread), Word::Unsaid) = (look.goodbyes, state.goaway) {
+            state.goaway = Word::Due(spread.mul_f64(rand::random()));
+            state.wake();
+        }
+        if state.expiring == Word::Unsaid
+            && state.expires_at.duration_since(look.time) <= TOKEN_WARNING
+        {
+            state.expiring = Word::Due(());
+            state.wake();
+        }
+        if state.stale != look.stale {
+            state.stale = look.stale;
+            state.contact = Word::Due(());
+            state.wake();
+        }
+        state.told_ahead
+    }
+}
+
+impl Look<'_> {
+    fn since(&self, then: Instant) -> Duration {
+        self.now.saturating_duration_since(then)
+    }
+}
+
+impl State {
+    fn step(&self, published: &Published) -> Step {
+        if self.reached == Some(published.cursor()) {
+            return Step::Current;
+        }
+        published.step(self.held)
+    }
+
+    fn has(&mut self, to: Cursor) {
+        (self.held, self.reached) = (Some(to), Some(to));
+        self.told_ahead = false;
+    }
+
+    /// From where on it was spared.
+    fn spare(&mut self, to: Cursor) -> Option<Cursor> {
+        let from = self.reached.or(self.held);
+        self.reached = Some(to);
+        self.told_ahead = false;
+        from
+    }
+
+    fn poll_clear(&mut self, outlet: &dyn Outlet, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.full {
+            ready!(outlet.poll_writable(cx))?;
+            self.full = false;
+        }
+        self.outgoing.poll_flush(outlet, cx)
+    }
+
+    /// Why it cannot stay.
+    fn overdue(&self, look: &Look<'_>) -> Option<End> {
+        let blocked = self.blocked.map(|then| look.since(then));
+        if look.over {
+            Some(going_away())
+        } else if blocked.is_some_and(|blocked| blocked >= WRITE_DEADLINE) {
+            Some(End::Dead)
+        } else if look.authority.is_revoked(self.token) {
+            let message = "the token was revoked".to_owned();
+            Some(End::Close(CloseReason::TokenRevoked, message))
+        } else if self.unanswered >= MISSED_PINGS && look.since(self.pinged) >= PING_INTERVAL {
+            let message = format!("no sign of life for {MISSED_PINGS} pings");
+            Some(End::Close(CloseReason::TimedOut, message))
+        } else {
+            None
+        }
+    }
+
+    /// What is to be said before anything else.
+    fn word(&mut self, region: &Region, now: Timestamp) -> Option<ServerMessage> {
+        if let Word::Due(after) = self.goaway {
+            self.goaway = Word::Said;
+            return Some(farewell::goaway(after));
+        }
+        if self.expiring == Word::Due(()) {
+            self.expiring = Word::Said;
+            let expires_at = self.expires_at;
+            return Some(ServerMessage::TokenExpiring(TokenTime { expires_at }));
+        }
+        if self.contact == Word::Due(()) {
+            self.contact = Word::Said;
+            return Some(ServerMessage::Contact(Contact {
+                contact_at: region.contact(),
+                stale: self.stale,
+                time: now,
+            }));
+        }
+        None
+    }
+
+    fn ping(&mut self, outlet: &dyn Outlet, now: Instant) {
+        self.pinged = now;
+        self.unanswered += 1;
+        match self.outgoing.send(outlet, frame::ping()) {
+            Ok(()) if self.outgoing.is_clear() => {}
+            Ok(()) => self.wake(),
+            Err(_) => self.end(End::Left),
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        self.end.get_or_insert(Box::new(end));
+        self.wake();
+    }
+
+    /// Its own task sees to it from here.
+    fn wake(&mut self) {
+        self.busy = true;
+        self.task.wake_by_ref();
+    }
+}

@@ -1,0 +1,249 @@
+//! Who writes a change to thousands of game servers: a few tasks, as many as there are cores, each with its own share.
+//!
+//! On a region's bell a shard takes what is published and writes it, in the text made once for all at the same place, to
+//! every game server of its share that lacks nothing else; whoever is further behind is woken to see to it itself. A
+//! shard never waits for a game server. It gives way after every [`BATCH`] writes, so that reads are answered during a
+//! wave. Once a second it looks after what is a matter of time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use liveevents_protocol::filter::Filter;
+use liveevents_protocol::id::RegionId;
+use liveevents_protocol::version::Version;
+use parking_lot::Mutex;
+use tokio::task::yield_now;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::Serving;
+use super::connection::{Link, Look, Offer};
+use crate::limits::{BATCH, FRESH_WITHIN, LOOK_AFTER, TEXTS_A_PASS};
+use crate::replica::{Press, Published, Region, Replica, Selection, Told};
+
+/// All shards of all regions.
+pub(crate) struct Shards {
+    regions: BTreeMap<RegionId, Vec<Arc<Shard>>>,
+    turn: AtomicUsize,
+}
+
+/// A share of one region's game servers.
+pub(crate) struct Shard {
+    region: Arc<Region>,
+    seats: Mutex<Seats>,
+}
+
+#[derive(Default)]
+struct Seats {
+    links: Vec<Option<Arc<Link>>>,
+    free: Vec<usize>,
+}
+
+/// A game server's seat in a shard, given back when dropped.
+pub(super) struct Seat {
+    shard: Arc<Shard>,
+    number: usize,
+}
+
+/// The texts of one pass, by the version that they start from and by filter.
+#[derive(Default)]
+pub(super) struct Texts(HashMap<(Version, usize), Told>);
+
+impl Texts {
+    /// What changed since a version, if that is known already.
+    pub(super) fn find(&self, from: Version, selection: &Selection) -> Option<&Told> {
+        self.0.get(&(from, identity(selection)))
+    }
+}
+
+/// Equal filters are one ([`super::Registry::select`]), and live as long as the link that has them.
+fn identity(selection: &Selection) -> usize {
+    let address = |filter: &Arc<Filter>| Arc::as_ptr(filter).addr();
+    selection.as_ref().map_or(0, address)
+}
+
+impl Shards {
+    /// As many for each region as there are cores.
+    pub(crate) fn new(replica: &Replica) -> Self {
+        let count = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let shards = |region: &Arc<Region>| {
+            let shard = || {
+                Arc::new(Shard {
+                    region: Arc::clone(region),
+                    seats: Mutex::default(),
+                })
+            };
+            let shards = std::iter::repeat_with(shard).take(count).collect();
+            (region.id().clone(), shards)
+        };
+        Self {
+            regions: replica.regions().map(shards).collect(),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// All of them, to be run.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Shard>> {
+        self.regions.values().flatten()
+    }
+
+    /// Gives a game server to the next shard of its region; `None` if there is none.
+    pub(super) fn seat(&self, link: &Arc<Link>) -> Option<Seat> {
+        let shards = self.regions.get(link.region().id())?;
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let shard = shards.get(turn.checked_rem(shards.len())?)?;
+        Some(Seat {
+            number: shard.seats.lock().take(link),
+            shard: Arc::clone(shard),
+        })
+    }
+}
+
+impl Seats {
+    fn take(&mut self, link: &Arc<Link>) -> usize {
+        let link = Some(Arc::clone(link));
+        if let Some(number) = self.free.pop()
+            && let Some(seat) = self.links.get_mut(number)
+        {
+            *seat = link;
+            return number;
+        }
+        self.links.push(link);
+        self.links.len() - 1
+    }
+
+    /// The game servers in the next seats, and where to go on; `None` at the end.
+    fn batch(&self, from: usize, links: &mut Vec<Arc<Link>>) -> Option<usize> {
+        links.clear();
+        let to = self.links.len().min(from + BATCH);
+        links.extend(self.links.get(from..to)?.iter().flatten().cloned());
+        (from < to).then_some(to)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.shard.seats.lock();
+        let link = seats.links.get_mut(self.number).and_then(Option::take);
+        seats.free.push(self.number);
+        drop(seats);
+        // Not under the lock: it may be the last.
+        drop(link);
+    }
+}
+
+impl Shard {
+    /// Serves its share until `shutdown`.
+    pub(crate) async fn run(self: Arc<Self>, serving: Serving, shutdown: CancellationToken) {
+        let mut bell = self.region.watch();
+        let mut drain = serving.drain.watch();
+        let mut looks = interval(LOOK_AFTER);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // Fair: however fast changes come, somebody is looked after.
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                // Errors would mean that region and drain are gone, which this task holds.
+                _ = bell.changed() => self.pass(&serving).await,
+                _ = drain.changed() => self.look_after(&serving).await,
+                _ = looks.tick() => self.look_after(&serving).await,
+            }
+        }
+    }
+
+    /// Offers what is published to everybody.
+    async fn pass(&self, serving: &Serving) {
+        let Some(published) = self.region.load() else {
+            return;
+        };
+        let mut texts = Texts::default();
+        let (mut links, mut next) = (Vec::with_capacity(BATCH), 0);
+        let (mut written, mut bytes, mut spared) = (0, 0, 0);
+        loop {
+            let batch = self.seats.lock().batch(next, &mut links);
+            let Some(to) = batch else { break };
+            next = to;
+            for link in links.drain(..) {
+                match self.offer(serving, &published, &mut texts, &link).await {
+                    Offer::Taken(size) => (written, bytes) = (written + 1, bytes + size),
+                    Offer::Spared => spared += 1,
+                    Offer::Wants(_) | Offer::Left => {}
+                }
+            }
+            yield_now().await;
+        }
+        let servers = &serving.metrics.servers;
+        servers.sent.with_label_values(&["delta"]).inc_by(written);
+        servers.sent_bytes.inc_by(bytes as u64);
+        serving.metrics.fanout.shard_writes.inc_by(written);
+        serving.metrics.fanout.spared.inc_by(spared);
+    }
+
+    async fn offer(
+        &self,
+        serving: &Serving,
+        published: &Published,
+        texts: &mut Texts,
+        link: &Link,
+    ) -> Offer {
+        let offer = link.offer(published, texts);
+        let Offer::Wants(from) = offer else {
+            return offer;
+        };
+        // Who is alone at its place sees to itself.
+        if texts.0.len() >= TEXTS_A_PASS {
+            link.wake();
+            return Offer::Left;
+        }
+        let press = Press {
+            now: serving.clock.now(),
+            encodings: &serving.metrics.encodings,
+        };
+        match published.delta(from, link.selection(), press).await {
+            Ok(told) => {
+                texts.0.insert((from, identity(link.selection())), told);
+                link.offer(published, texts)
+            }
+            Err(failure) => {
+                error!(error = %failure, "a change cannot be printed");
+                link.wake();
+                Offer::Left
+            }
+        }
+    }
+
+    /// Looks after everybody.
+    async fn look_after(&self, serving: &Serving) {
+        let (now, time) = (Instant::now(), serving.clock.now());
+        let draining = serving.drain.state();
+        let look = Look {
+            now,
+            time,
+            authority: &serving.authority,
+            stale: self.region.age(time).is_some_and(|age| age > FRESH_WITHIN),
+            goodbyes: draining.map(|draining| draining.spread),
+            over: draining.is_some_and(|draining| draining.until <= now),
+        };
+        let (mut links, mut next) = (Vec::with_capacity(BATCH), 0);
+        let mut ahead = false;
+        loop {
+            let batch = self.seats.lock().batch(next, &mut links);
+            let Some(to) = batch else { break };
+            next = to;
+            for link in links.drain(..) {
+                ahead |= link.look_after(&look);
+            }
+            yield_now().await;
+        }
+        if ahead {
+            // Another edge may have written since the last look.
+            serving.cache.look(self.region.id());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
