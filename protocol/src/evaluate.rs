@@ -4,15 +4,20 @@
 //! not exposed: such a player gets what everybody gets who does not get the candidate. So does a player whose build the
 //! candidate is not for.
 
+mod explain;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::bucketing::is_exposed;
+use crate::bucketing::bucket;
 use crate::build::Build;
 use crate::model::{Assignment, Candidate, Content};
+use crate::schedule::Occurrence;
 use crate::state::RegionState;
 use crate::version::Revision;
+
+pub use explain::{Explanation, Finding, Step, explain};
 
 /// The bucketing keys that a request names: `player`, and whatever else the studio buckets by.
 #[derive(Debug, Clone, Copy, Default)]
@@ -145,44 +150,124 @@ impl Outcome {
 /// Judges one event.
 #[must_use]
 pub fn evaluate(offer: Offer<'_>, asker: &Asker<'_>, at: Moment) -> Outcome {
+    judge(offer, &mut Rules::new(asker, at, |_| {}))
+}
+
+/// The rules in their order. [`evaluate`] and [`explain`] are both this, so that an explanation is never of something
+/// else than what players get.
+fn judge<'a>(offer: Offer<'a>, rules: &mut Rules<'a, impl FnMut(Step<'a>)>) -> Outcome {
     let assignment = offer.assignment;
-    if assignment.suspension.is_suspended() {
+    if !rules.suspension(assignment) {
         return Outcome::Suspended;
     }
-    match assignment.schedule.current_or_next(at.now) {
-        Some(occurrence) if occurrence.opens <= at.now => {}
-        later => {
-            return Outcome::Closed {
-                opens: later.map(|occurrence| occurrence.opens),
-            };
-        }
+    let occurrence = assignment.schedule.current_or_next(rules.at.now);
+    if !rules.schedule(occurrence) {
+        return Outcome::Closed {
+            opens: occurrence.map(|occurrence| occurrence.opens),
+        };
     }
     if let (Some(candidate), Some(content)) = (&assignment.candidate, offer.candidate)
-        && content.requires.admits(asker.build)
-        && is_candidate_for(assignment, candidate, asker.keys)
+        && rules.requires(content)
+        && rules.exposure(assignment, candidate)
     {
-        return unless_stale(content, at, Outcome::Candidate);
+        return match rules.when_stale(content) {
+            true => Outcome::Candidate(content.revision),
+            false => Outcome::Stale(content.revision),
+        };
     }
+    rules.live(offer.live);
     match offer.live {
         None => Outcome::Nothing,
-        Some(content) if !content.requires.admits(asker.build) => {
-            Outcome::WrongBuild(content.revision)
-        }
-        Some(content) => unless_stale(content, at, Outcome::Live),
+        Some(content) if !rules.requires(content) => Outcome::WrongBuild(content.revision),
+        Some(content) if !rules.when_stale(content) => Outcome::Stale(content.revision),
+        Some(content) => Outcome::Live(content.revision),
     }
 }
 
-fn unless_stale(content: &Content, at: Moment, shown: fn(Revision) -> Outcome) -> Outcome {
-    if content.when_stale.keeps(at.age) {
-        shown(content.revision)
-    } else {
-        Outcome::Stale(content.revision)
-    }
+/// Each rule says whether it admits, and `heard` is told what it saw.
+struct Rules<'a, F> {
+    asker: &'a Asker<'a>,
+    at: Moment,
+    heard: F,
 }
 
-fn is_candidate_for(assignment: &Assignment, candidate: &Candidate, keys: Keys<'_>) -> bool {
-    keys.find(&candidate.bucket_by.0)
-        .is_some_and(|key| is_exposed(&assignment.salt, key, candidate.exposure))
+impl<'a, F: FnMut(Step<'a>)> Rules<'a, F> {
+    fn new(asker: &'a Asker<'a>, at: Moment, heard: F) -> Self {
+        Self { asker, at, heard }
+    }
+
+    fn say(&mut self, admits: bool, finding: Finding<'a>) -> bool {
+        (self.heard)(Step { admits, finding });
+        admits
+    }
+
+    fn suspension(&mut self, assignment: &Assignment) -> bool {
+        let suspension = assignment.suspension;
+        self.say(
+            !suspension.is_suspended(),
+            Finding::Suspension {
+                paused: suspension.paused,
+                stopped: suspension.stopped,
+            },
+        )
+    }
+
+    /// The occurrence at the moment, or the next.
+    fn schedule(&mut self, occurrence: Option<&Occurrence>) -> bool {
+        let now = self.at.now;
+        self.say(
+            occurrence.is_some_and(|occurrence| occurrence.opens <= now),
+            Finding::Schedule {
+                now,
+                opens: occurrence.map(|occurrence| occurrence.opens),
+                closes: occurrence.map(|occurrence| occurrence.closes),
+            },
+        )
+    }
+
+    fn exposure(&mut self, assignment: &'a Assignment, candidate: &'a Candidate) -> bool {
+        let key = self.asker.keys.find(&candidate.bucket_by.0);
+        let bucket = key.map(|key| bucket(&assignment.salt, key));
+        self.say(
+            bucket.is_some_and(|bucket| bucket < candidate.exposure.value()),
+            Finding::Exposure {
+                revision: candidate.revision,
+                bucket_by: &candidate.bucket_by.0,
+                key,
+                bucket,
+                exposure: candidate.exposure,
+            },
+        )
+    }
+
+    fn live(&mut self, live: Option<&Content>) -> bool {
+        let revision = live.map(|content| content.revision);
+        self.say(revision.is_some(), Finding::Live { revision })
+    }
+
+    fn requires(&mut self, content: &Content) -> bool {
+        let build = self.asker.build;
+        self.say(
+            content.requires.admits(build),
+            Finding::Requires {
+                revision: content.revision,
+                build,
+                demanded: content.requires,
+            },
+        )
+    }
+
+    fn when_stale(&mut self, content: &Content) -> bool {
+        let age = self.at.age;
+        self.say(
+            content.when_stale.keeps(age),
+            Finding::WhenStale {
+                revision: content.revision,
+                age,
+                rule: content.when_stale,
+            },
+        )
+    }
 }
 
 /// An event that a player is shown.

@@ -1,5 +1,7 @@
 //! Every rule, their order, and the published cases.
 
+mod explain;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
