@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench conform lint build fuzz autobahn sqlx-prepare clean-local tools-nextest tools-deny tools-sqlx tools-fuzz
+.PHONY: help demo test bench conform lint build fuzz autobahn example-clients sqlx-prepare clean-local tools-nextest tools-deny tools-sqlx tools-fuzz
 
 # Any cargo-nextest does; the others are pinned since what they accept and write changes with the version.
 NEXTEST_VERSION := 0.9.143
@@ -27,7 +27,8 @@ demo: ## run the whole system and watch a rollout (DEMO_EXIT=1: end after the sh
 
 test: tools-nextest ## run all tests (NEXTEST_ARGS: what to add for nextest)
 	@SQLX_OFFLINE=true cargo build --workspace --bins --tests
-	@SQLX_OFFLINE=true deploy/services run --nginx -- cargo nextest run --workspace $(NEXTEST_ARGS)
+	@examples=$$(deploy/lib/example-clients); SQLX_OFFLINE=true TEST_EXAMPLE_CLIENTS=$$examples \
+	  deploy/services run --nginx -- cargo nextest run --workspace $(NEXTEST_ARGS)
 
 bench: ## measure how fast changes reach 1000 game servers (SERVERS, CHANGES, RATE, RUNS)
 	@deploy/bench
@@ -45,6 +46,11 @@ conform: ## try a game server's client on the protocol: it has to connect to ADD
 
 build: ## build the release binaries
 	SQLX_OFFLINE=true cargo build --release --workspace
+
+example-clients: tools-nextest ## run examples/clients against the whole system and every rule of make conform
+	@SQLX_OFFLINE=true cargo build --workspace --bins
+	@examples=$$(deploy/lib/example-clients); SQLX_OFFLINE=true TEST_EXAMPLE_CLIENTS=$$examples \
+	  deploy/services run -- cargo nextest run -p liveevents-loadtest --test example_clients --run-ignored all
 
 fuzz: tools-fuzz ## run every fuzz target for FUZZ_SECONDS (30)
 	@cd protocol; for target in $$(cargo fuzz list); do \

@@ -20,6 +20,10 @@ fn binaries() -> PathBuf {
     test.ancestors().nth(2).unwrap().to_owned()
 }
 
+fn ready_file(dir: &Path, name: &str) -> PathBuf {
+    dir.join(format!("{name}.json"))
+}
+
 impl Process {
     /// Starts a binary with nothing in its environment but `settings` (`LIVEEVENTS_` is put before each).
     pub fn start(binary: &str, name: &str, dir: &Path, settings: &[(&str, String)]) -> Self {
@@ -29,26 +33,28 @@ impl Process {
             "{} is not built: run the tests by `make test`",
             program.display()
         );
-        let (log, ready) = (
-            dir.join(format!("{name}.log")),
-            dir.join(format!("{name}.json")),
-        );
+        let ready = ready_file(dir, name);
         let _ = std::fs::remove_file(&ready);
+        let mut command = Command::new(program);
+        command.env_clear().env("LIVEEVENTS_READY_FILE", &ready);
+        for (key, value) in settings {
+            command.env(format!("LIVEEVENTS_{key}"), value);
+        }
+        Self::spawn(command, name, dir)
+    }
+
+    /// Starts any program. What it prints is its log.
+    pub fn spawn(mut command: Command, name: &str, dir: &Path) -> Self {
+        let (log, ready) = (dir.join(format!("{name}.log")), ready_file(dir, name));
         let file = File::options()
             .create(true)
             .append(true)
             .open(&log)
             .unwrap();
-        let mut command = Command::new(program);
         command
-            .env_clear()
-            .env("LIVEEVENTS_READY_FILE", &ready)
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
             .stderr(file);
-        for (key, value) in settings {
-            command.env(format!("LIVEEVENTS_{key}"), value);
-        }
         let child = command.spawn().unwrap();
         Self {
             name: name.to_owned(),
