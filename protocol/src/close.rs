@@ -5,6 +5,12 @@
 
 use std::time::Duration;
 
+/// Before the milliseconds in the text of a close.
+const RETRY_AFTER: &str = "retry-after-ms=";
+
+/// What a close can ask for at the most: a storm is over by then.
+const LONGEST_RETRY: Duration = Duration::from_mins(5);
+
 /// Why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CloseReason {
@@ -125,6 +131,28 @@ impl CloseReason {
         }
     }
 
+    /// The text of a QUIC close: the reason's name, how long this side asks the other to stay away, if it does, and
+    /// words for people.
+    #[must_use]
+    pub fn phrase(self, retry_after: Option<Duration>, message: &str) -> String {
+        match retry_after {
+            Some(delay) => {
+                let millis = delay.as_millis();
+                format!("{}; {RETRY_AFTER}{millis}: {message}", self.as_str())
+            }
+            None => format!("{}: {message}", self.as_str()),
+        }
+    }
+
+    /// How long the text of a QUIC close asks to stay away; nobody can ask for more than five minutes.
+    #[must_use]
+    pub fn retry_after(phrase: &str) -> Option<Duration> {
+        let (name, _) = phrase.split_once(':')?;
+        let (_, millis) = name.split_once(RETRY_AFTER)?;
+        let delay = Duration::from_millis(millis.parse().ok()?);
+        Some(delay.min(LONGEST_RETRY))
+    }
+
     /// What the closed side should do.
     #[must_use]
     pub fn retry(self) -> Retry {
@@ -162,6 +190,27 @@ impl CloseReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_close_says_how_long_to_stay_away_if_it_does() {
+        let reason = CloseReason::Overloaded;
+        let asked = reason.phrase(Some(Duration::from_millis(1_500)), "many: too many");
+        assert_eq!(asked, "overloaded; retry-after-ms=1500: many: too many");
+        let told = |text: &str| CloseReason::retry_after(text);
+        assert_eq!(told(&asked), Some(Duration::from_millis(1_500)));
+        assert_eq!(
+            told("overloaded; retry-after-ms=999999999: x"),
+            Some(LONGEST_RETRY)
+        );
+        for silent in [
+            &*reason.phrase(None, "retry-after-ms=5: x"),
+            "overloaded; retry-after-ms=soon: x",
+            "overloaded; retry-after-ms=5",
+            "",
+        ] {
+            assert_eq!(told(silent), None, "{silent}");
+        }
+    }
 
     #[test]
     fn every_reason_has_a_code_of_its_own() {

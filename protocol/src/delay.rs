@@ -58,6 +58,12 @@ impl Delays {
         self.buckets.iter().map(|(&bucket, &count)| (bucket, count))
     }
 
+    /// The longest duration that is counted in a bucket.
+    #[must_use]
+    pub fn end(bucket: u8) -> Duration {
+        Duration::from_micros(end(bucket.min(Self::LAST_BUCKET)))
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> u64 {
