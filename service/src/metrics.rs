@@ -128,6 +128,14 @@ impl Metrics {
         self.register(HistogramVec::new(options, labels)?)
     }
 
+    /// A metric of one's own making, whose name has no prefix yet.
+    ///
+    /// # Errors
+    /// If the name is taken or malformed.
+    pub fn collector<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, MetricsError> {
+        self.register(metric)
+    }
+
     fn register<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, MetricsError> {
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
