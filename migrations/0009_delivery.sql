@@ -38,6 +38,7 @@ CREATE TABLE delivery_times (
     version   bigint NOT NULL,
     edge_id   text NOT NULL,
     delays    jsonb NOT NULL, -- bucket of protocol::delay to number of game servers
+    max_us    bigint NOT NULL, -- the longest, in microseconds
     PRIMARY KEY (region_id, epoch, version, edge_id)
 );
 

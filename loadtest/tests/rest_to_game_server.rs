@@ -158,9 +158,9 @@ impl Scene {
             assert_eq!(region_told["epoch"], self.cluster.epoch().as_str());
             assert_eq!(
                 region_told["edges"],
-                json!({ "applied": 1, "of": 1, "stragglers": [] })
+                json!({ "verdict": "Converged", "applied": 1, "of": 1, "stragglers": [], "awaited": [] })
             );
-            let took = |name: &str| region_told["milliseconds"][name].as_f64().unwrap();
+            let took = |name: &str| region_told["milliseconds"]["edges"][name].as_f64().unwrap();
             let (p50, p99, last) = (took("p50"), took("p99"), took("last"));
             assert!(
                 0.0 <= p50 && p50 <= p99 && p99 <= last && last < 60_000.0,

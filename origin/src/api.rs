@@ -3,6 +3,7 @@
 //! Every handler says first who may ask. Whatever changes something writes the audit log in the same
 //! transaction, and answers only after the commit.
 
+mod admin;
 mod audit;
 mod authentication;
 mod changes;
@@ -90,6 +91,7 @@ pub fn router(api: Api) -> Router {
         .merge(changes::routes())
         .merge(regions::routes())
         .merge(edges::routes())
+        .merge(admin::routes())
         .merge(audit::routes());
     Router::new()
         .nest("/api/v1", v1)

@@ -52,7 +52,7 @@ pub const FOLLOW_AT_MOST: u64 = 1_000;
 /// How often the logs are looked at without having been notified: the net, not the way.
 pub const FOLLOW_POLL: Duration = Duration::from_secs(5);
 
-/// Rows read from the log at once for one edge.
+/// Rows read from the log at once for one edge, and no more than one frame takes.
 pub const LOG_READ: i64 = 500;
 
 /// How long a statement, or a short transaction, may take before the database counts as away.
@@ -115,3 +115,41 @@ pub const AWAY_WITHIN: SignedDuration = SignedDuration::from_hours(1);
 /// How long after a change edges that are away are awaited, unless a deployment says otherwise: a process
 /// that is started anew and a machine that reboots are back within it.
 pub const CONVERGENCE_GRACE: SignedDuration = SignedDuration::from_secs(60);
+
+/// Nacks that wait to be written, told apart by version, event, revision, edge and reason: ten edges' worth of all
+/// that a report holds. Beyond, new ones are counted in the metrics only; one of them is enough for a breach.
+pub const MAX_WAITING_NACKS: usize = 1_000;
+
+/// Hellos judged at once: each takes a connection to Postgres for some milliseconds, and half of the least number
+/// that can be configured are left for everything else.
+pub const HELLOS_AT_ONCE: usize = 2;
+
+/// Hellos that wait to be judged. At 200 a second, which a small machine manages, the last waits 5 s; an edge gives
+/// up after 10 s.
+pub const HELLOS_WAITING: usize = 1_000;
+
+/// Hellos judged in a second, at least, by which those who are sent away are told when to come again.
+pub const HELLOS_A_SECOND: f64 = 200.0;
+
+/// The longest time that a hello waits to be judged, however few wait before it.
+pub const ADMISSION_DEADLINE: Duration = Duration::from_secs(7);
+
+/// Reads of the log, and of snapshots, for edges at once: what they may hold of the database's connections, and, at
+/// a frame of rows or a region's state each, of memory.
+pub const EDGE_READS: usize = 2;
+
+/// How often the edges at all replicas are looked at without having been notified.
+pub const ROSTER_POLL: Duration = Duration::from_secs(5);
+
+/// The least time between two looks: a storm of edges makes one directory a second, not one an edge.
+pub const ROSTER_PAUSE: Duration = Duration::from_secs(1);
+
+/// Over how long an edge that is told to drain spreads its game servers' leaving: those of one edge, 10,000, come to
+/// the others at 333 a second.
+pub const DRAIN_SPREAD: Duration = Duration::from_secs(30);
+
+/// Heartbeats from which a clock's offset is estimated: the one least delayed in 16 s.
+pub const CLOCK_SAMPLES: usize = 8;
+
+/// Versions whose time to convergence is observed at once; after a longer gap only the newest of them.
+pub const CONVERGED_AT_MOST: u64 = 1_000;

@@ -2,7 +2,7 @@
 //! first.
 //!
 //! Every task is in one of two sets. The *front* talks to others: REST and edges. The *back* works for the
-//! front: the log follower, the writer of acks, the keeper of trust, compaction. At the end the front
+//! front: the log follower, the roster of edges, the writer of acks, the keeper of trust, compaction. At the end the front
 //! says goodbye and drains while the back still works; then the back ends. A task that ends by itself
 //! ends the process in the same order.
 
@@ -35,12 +35,14 @@ use crate::limits::{DATABASE_DEADLINE, GOODBYE_DEADLINE};
 use crate::metrics::{ApiMetrics, PushMetrics, TrustMetrics};
 use crate::password::{PasswordError, Passwords};
 use crate::push::acks::{self, AckBox};
+use crate::push::admission::Admission;
 use crate::push::connection::Shared;
 use crate::push::endpoint;
 use crate::push::follower::{FollowError, Follower};
 use crate::push::hello::Judge;
 use crate::push::hub::Hub;
 use crate::push::registry::Registry;
+use crate::push::roster::{Roster, Watch};
 use crate::quic::{self, QuicError};
 use crate::seal::Sealer;
 use crate::store::{StoreError, regions};
@@ -133,10 +135,12 @@ pub async fn run(
     let sealer = Sealer::new(*config.keys.seal(), config.installation.clone());
     let hub = Arc::new(Hub::new(pool.clone(), sealer));
     let registry = Arc::new(Registry::default());
+    let roster = Arc::new(Roster::default());
     let follower = Follower::new(
         pool.clone(),
         Arc::clone(&hub),
         Arc::clone(&registry),
+        Arc::clone(&roster),
         clock.clone(),
         push_metrics.clone(),
     );
@@ -147,6 +151,16 @@ pub async fn run(
         hub: Arc::clone(&hub),
         acks: Arc::clone(&ack_box),
         trust: trust.subscribe(),
+        directory: roster.directory(),
+        registry: Arc::clone(&registry),
+        clock: clock.clone(),
+        metrics: push_metrics.clone(),
+    };
+    let watch = Watch {
+        pool: pool.clone(),
+        roster,
+        registry,
+        hub: Arc::clone(&hub),
         clock: clock.clone(),
         metrics: push_metrics.clone(),
     };
@@ -188,6 +202,7 @@ pub async fn run(
     let (front_stop, back_stop) = (CancellationToken::new(), CancellationToken::new());
     let (mut front, mut back) = (JoinSet::new(), JoinSet::new());
     back.spawn(follower.run(back_stop.clone()));
+    back.spawn(watch.run(back_stop.clone()));
     back.spawn(acks::write(
         ack_box,
         pool.clone(),
@@ -212,7 +227,7 @@ pub async fn run(
         quic,
         judge,
         shared,
-        registry,
+        Arc::new(Admission::default()),
         front_stop.clone(),
     ));
     let addresses = [("http", http_address), ("quic", quic_address)];

@@ -94,7 +94,7 @@ async fn request(pool: &PgPool, edits: &[(&str, Edit)]) -> Request {
 /// The state that the log tells, row by row, with its digests checked.
 async fn replay(pool: &PgPool, of: &str, epoch: Epoch) -> RegionState {
     let mut conn = pool.acquire().await.unwrap();
-    let rows = region_log::rows_after(&mut conn, &region(of), Version::ZERO, 10_000)
+    let rows = region_log::rows_after(&mut conn, &region(of), Version::ZERO, 10_000, usize::MAX)
         .await
         .unwrap();
     let mut state = RegionState::empty(epoch);
@@ -247,7 +247,7 @@ async fn compaction_keeps_what_a_cursor_at_the_floor_needs(pool: PgPool) {
         kept.unwrap().is_some(),
         "a cursor at the floor can be checked"
     );
-    let rows = region_log::rows_after(&mut tx, &here, Version(12), 100).await;
+    let rows = region_log::rows_after(&mut tx, &here, Version(12), 100, usize::MAX).await;
     assert_eq!(rows.unwrap().len(), 8);
 }
 

@@ -150,6 +150,7 @@ impl<'a> Witness<'a> {
         });
         let acked = reach
             .milliseconds
+            .edges
             .as_ref()
             .map(|acks| took(acks.last, "commit"));
         format!(

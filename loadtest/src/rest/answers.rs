@@ -69,7 +69,7 @@ pub struct Reach {
     /// Edges that should have it.
     pub edges: Edges,
     /// From the commit to the acks.
-    pub milliseconds: Option<AckTimes>,
+    pub milliseconds: Milliseconds,
 }
 
 /// How many edges have a change.
@@ -84,6 +84,13 @@ pub struct Edges {
 }
 
 /// From the commit to the acks, in milliseconds.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Milliseconds {
+    /// Of the edges.
+    pub edges: Option<AckTimes>,
+}
+
+/// How long acks took.
 #[derive(Debug, Clone, Deserialize)]
 pub struct AckTimes {
     /// Until the last of them.
@@ -160,11 +167,11 @@ mod tests {
             r#"{"changeId": "…", "converged": false, "regions": {"us-east": {"version": 3,
                 "committedAt": "2026-11-24T12:00:00.123456Z",
                 "edges": {"applied": 1, "of": 2, "stragglers": ["edge-2"]},
-                "milliseconds": {"p50": 1.5, "p99": 1.5, "last": 1.5}}}}"#,
+                "milliseconds": {"edges": {"p50": 1.5, "p99": 1.5, "last": 1.5}}}}}"#,
         )
         .unwrap();
         let reach = record.regions.values().next().unwrap();
         assert_eq!((reach.edges.applied, reach.edges.of), (1, 2));
-        assert_eq!(reach.milliseconds.as_ref().unwrap().last, 1.5);
+        assert_eq!(reach.milliseconds.edges.as_ref().unwrap().last, 1.5);
     }
 }

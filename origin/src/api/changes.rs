@@ -1,21 +1,24 @@
 //! `GET /changes/{changeId}`: what was changed, who has it, and how long that took.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use jiff::Timestamp;
-use liveevents_protocol::id::{ChangeId, DeploymentId, EventId, RegionId};
-use liveevents_protocol::version::{Epoch, Version};
+use liveevents_protocol::id::{ChangeId, DeploymentId, EdgeId, EventId, RegionId};
+use liveevents_protocol::version::{BasisPoints, Epoch, Revision, Version};
 use liveevents_service::http::{ApiError, Caller, Json, Path};
 use serde::Serialize;
 
 use super::Api;
+use super::edges::QuarantinedView;
 use super::roles::PEOPLE;
-use crate::limits::MAX_REASON;
-use crate::store::acks::{self, Progress};
-use crate::store::{self, changes};
+use crate::convergence::{Facts, Nack, Rule, Verdict};
+use crate::limits::{CONVERGENCE_GRACE, MAX_REASON};
+use crate::store::progress::{Progress, Quantiles};
+use crate::store::{self, changes, progress};
 
 pub(super) fn routes() -> Router<Api> {
     Router::new().route("/changes/{id}", get(show))
@@ -31,7 +34,7 @@ struct View {
     reason: Option<String>,
     actor: String,
     created_at: Timestamp,
-    /// Whether every edge of every region has it, at least one in each.
+    /// Whether the edges of every region have it, by the rules of [`convergence`](crate::convergence).
     converged: bool,
     regions: BTreeMap<RegionId, RegionView>,
 }
@@ -43,20 +46,66 @@ struct RegionView {
     epoch: Epoch,
     /// None once the log has been compacted past it.
     committed_at: Option<Timestamp>,
+    /// Of edges and game servers together.
+    verdict: Name,
     edges: Edges,
-    /// From the commit to the acks; none before the first.
-    milliseconds: Option<Quantiles>,
+    game_servers: GameServersView,
+    nacks: Vec<NackView>,
+    quarantined: Vec<QuarantinedView>,
+    milliseconds: Milliseconds,
+}
+
+/// A verdict without what it rests on, which is beside it.
+#[derive(Serialize)]
+enum Name {
+    Converged,
+    Waiting,
+    Breached,
+    NotApplicable,
 }
 
 #[derive(Serialize)]
 struct Edges {
+    verdict: Name,
     applied: u64,
     of: u64,
-    stragglers: Vec<String>,
+    /// Those that do not hold it, of all that were here within a day and have not signed off.
+    stragglers: Vec<EdgeId>,
+    /// Those of them that are away and awaited for now.
+    awaited: Vec<EdgeId>,
+}
+
+/// Of live edges.
+#[derive(Serialize)]
+struct GameServersView {
+    verdict: Name,
+    received: u64,
+    applied: u64,
+    deferred: u64,
+    of: u64,
 }
 
 #[derive(Serialize)]
-struct Quantiles {
+#[serde(rename_all = "camelCase")]
+struct NackView {
+    event_id: EventId,
+    revision: Option<Revision>,
+    reason: String,
+    count: u64,
+    first_at: Timestamp,
+    last_at: Timestamp,
+}
+
+/// From the commit to the acks; none before the first.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Milliseconds {
+    edges: Option<QuantilesView>,
+    game_servers: Option<QuantilesView>,
+}
+
+#[derive(Serialize)]
+struct QuantilesView {
     p50: f64,
     p99: f64,
     last: f64,
@@ -68,13 +117,14 @@ async fn show(
     Path(id): Path<ChangeId>,
 ) -> Result<Json<View>, ApiError> {
     caller.require(PEOPLE)?;
+    let now = api.clock.now();
     let mut tx = store::begin_snapshot(&api.pool).await?;
     let found = changes::find(&mut tx, id).await?;
     let change = found.ok_or_else(|| ApiError::not_found("change", &id))?;
-    let progress = acks::progress(&mut tx, id, api.clock.now()).await?;
+    let progress = progress::of_change(&mut tx, id, now).await?;
     let converged = progress
-        .iter()
-        .all(|region| region.of > 0 && region.applied == region.of);
+        .values()
+        .all(|region| region.facts.edges(CONVERGENCE_GRACE, now) == Verdict::Converged);
     Ok(Json(View {
         change_id: change.id,
         kind: change.kind,
@@ -84,29 +134,102 @@ async fn show(
         actor: change.actor,
         created_at: change.created_at,
         converged,
-        regions: progress.into_iter().map(region).collect(),
+        regions: progress
+            .into_iter()
+            .map(|(id, progress)| (id, RegionView::new(progress, now)))
+            .collect(),
     }))
 }
 
-fn region(progress: Progress) -> (RegionId, RegionView) {
-    // The replica that took the ack may have a clock a little behind the database's.
-    let milliseconds = |seconds: f64| (seconds * 1000.0).max(0.0);
-    let view = RegionView {
-        version: progress.version,
-        epoch: progress.epoch,
-        committed_at: progress.committed_at,
-        edges: Edges {
-            applied: progress.applied,
-            of: progress.of,
-            stragglers: progress.stragglers,
-        },
-        milliseconds: progress.p50_p99_last.map(|(p50, p99, last)| Quantiles {
-            p50: milliseconds(p50),
-            p99: milliseconds(p99),
-            last: milliseconds(last),
-        }),
-    };
-    (progress.region, view)
+impl RegionView {
+    fn new(progress: Progress, now: Timestamp) -> Self {
+        let facts = progress.facts;
+        let rule = Rule {
+            grace: CONVERGENCE_GRACE,
+            share: BasisPoints::ALL,
+        };
+        let servers = facts.counted(now);
+        Self {
+            version: progress.version,
+            epoch: progress.epoch,
+            committed_at: facts.committed_at,
+            verdict: Name::of(&facts.verdict(rule, now)),
+            edges: Edges::of(&facts, now),
+            game_servers: GameServersView {
+                verdict: Name::of(&facts.game_servers(rule.share, now)),
+                received: servers.received,
+                applied: servers.applied,
+                deferred: servers.deferred,
+                of: servers.connected,
+            },
+            nacks: facts.nacks.into_iter().map(NackView::from).collect(),
+            quarantined: facts
+                .quarantined
+                .into_iter()
+                .map(QuarantinedView::from)
+                .collect(),
+            milliseconds: Milliseconds {
+                edges: progress.to_edges.map(QuantilesView::from),
+                game_servers: progress.to_game_servers.map(QuantilesView::from),
+            },
+        }
+    }
+}
+
+impl Edges {
+    fn of(facts: &Facts, now: Timestamp) -> Self {
+        let verdict = facts.edges(CONVERGENCE_GRACE, now);
+        let here = || facts.edges.iter().filter(|edge| !edge.signed_off);
+        let count = |edges: usize| u64::try_from(edges).unwrap_or(u64::MAX);
+        Self {
+            applied: count(here().filter(|edge| edge.holds).count()),
+            of: count(here().count()),
+            stragglers: here()
+                .filter(|edge| !edge.holds)
+                .map(|edge| edge.edge.clone())
+                .collect(),
+            verdict: Name::of(&verdict),
+            awaited: match verdict {
+                Verdict::Waiting(missing) => missing.awaited,
+                Verdict::Converged | Verdict::Breached(_) | Verdict::NotApplicable => Vec::new(),
+            },
+        }
+    }
+}
+
+impl Name {
+    fn of(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Converged => Self::Converged,
+            Verdict::Waiting(_) => Self::Waiting,
+            Verdict::Breached(_) => Self::Breached,
+            Verdict::NotApplicable => Self::NotApplicable,
+        }
+    }
+}
+
+impl From<Nack> for NackView {
+    fn from(nack: Nack) -> Self {
+        Self {
+            event_id: nack.event,
+            revision: nack.revision,
+            reason: nack.reason,
+            count: nack.count,
+            first_at: nack.first_at,
+            last_at: nack.last_at,
+        }
+    }
+}
+
+impl From<Quantiles> for QuantilesView {
+    fn from(quantiles: Quantiles) -> Self {
+        let milliseconds = |duration: Duration| duration.as_secs_f64() * 1000.0;
+        Self {
+            p50: milliseconds(quantiles.p50),
+            p99: milliseconds(quantiles.p99),
+            last: milliseconds(quantiles.last),
+        }
+    }
 }
 
 /// Checks the words given for a decision.

@@ -22,9 +22,7 @@ impl From<ChangeError> for ApiError {
     fn from(error: ChangeError) -> Self {
         match error {
             ChangeError::UnknownRegion(region) => Self::not_found("region", &region),
-            ChangeError::TooLarge { .. } => {
-                Self::Conflict(format!("{error}; make it smaller"))
-            }
+            ChangeError::TooLarge { .. } => Self::Conflict(format!("{error}; make it smaller")),
             ChangeError::Store(error) => error.into(),
             ChangeError::MissingContent { .. } | ChangeError::Unappliable { .. } => {
                 Self::internal(error)

@@ -9,8 +9,9 @@ use liveevents_service::http::{ApiError, Caller, Json, Path};
 use serde::Serialize;
 
 use super::Api;
-use super::edges::{EdgeView, views};
+use super::edges::{CurrentView, EdgeView, views};
 use super::roles::PEOPLE;
+use crate::convergence::GameServers;
 use crate::store;
 use crate::store::regions::{self, Region};
 
@@ -35,6 +36,8 @@ struct View {
     /// The newest version of its log.
     version: Version,
     health: Health,
+    /// Those of its live edges.
+    game_servers: CurrentView,
     /// Those that replicate it, whatever their home.
     edges: Vec<EdgeView>,
 }
@@ -42,9 +45,9 @@ struct View {
 /// How well a region is served.
 #[derive(Serialize)]
 enum Health {
-    /// Every edge that is here is live.
+    /// Every edge that is here is live, and could apply everything.
     Healthy,
-    /// Some are, some are not.
+    /// Some edges are away, or have something in quarantine.
     Degraded,
     /// No edge is live.
     Unserved,
@@ -81,13 +84,17 @@ fn view(region: Region, edges: &[EdgeView]) -> View {
         .iter()
         .filter(|edge| edge.replicates(&region.id) && !edge.has_signed_off());
     let edges: Vec<EdgeView> = here.cloned().collect();
-    let live = edges.iter().filter(|edge| edge.is_live()).count();
+    let live = || edges.iter().filter(|edge| edge.is_live());
+    let whole = live().filter(|edge| !edge.is_degraded_in(&region.id));
     View {
-        health: match live {
+        health: match live().count() {
             0 => Health::Unserved,
-            all if all == edges.len() => Health::Healthy,
+            _ if whole.count() == edges.len() => Health::Healthy,
             _ => Health::Degraded,
         },
+        game_servers: live().fold(GameServers::default().into(), |sum: CurrentView, edge| {
+            sum + edge.game_servers_in(&region.id)
+        }),
         region_id: region.id,
         display_name: region.display_name,
         timezone: region.zone.to_string(),

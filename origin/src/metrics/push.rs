@@ -6,6 +6,8 @@ use liveevents_protocol::version::Version;
 use liveevents_service::metrics::{Metrics, MetricsError};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
+use super::DeliveryMetrics;
+
 /// Handles; clones count together.
 #[derive(Clone)]
 pub struct PushMetrics {
@@ -25,6 +27,8 @@ pub struct PushMetrics {
     pub epochs_minted: IntCounter,
     /// Times that the logs could not be read on.
     pub follower_errors: IntCounter,
+    /// Of what edges tell of game servers.
+    pub delivery: DeliveryMetrics,
     closed: IntCounterVec,
     heads: IntGaugeVec,
 }
@@ -57,6 +61,7 @@ impl PushMetrics {
                 "log_follower_errors_total",
                 "Failures to read the region logs.",
             )?,
+            delivery: DeliveryMetrics::new(metrics)?,
             closed: metrics.counters(
                 "push_closed_total",
                 "Connections of edges closed by this origin, by reason.",

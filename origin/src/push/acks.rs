@@ -1,14 +1,16 @@
-//! Writing down what edges acked.
+//! Writing down what edges acked and told.
 //!
-//! Connections put acks here and go on; one task writes them in batches. Acks of one edge and region that
+//! Connections put acks and reports here and go on; one task writes them in batches. Acks of one edge and region that
 //! come while a batch is being written become one, so what waits is bounded by edges times regions. A
 //! crash loses at most one batch, and the edges' positions come again with their next hello.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use liveevents_protocol::backoff::Backoff;
+use liveevents_protocol::frame::Delivery;
 use liveevents_protocol::id::{EdgeId, RegionId};
 use liveevents_service::clock::Clock;
 use parking_lot::Mutex;
@@ -17,15 +19,26 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::reports::Reports;
 use crate::limits::DATABASE_DEADLINE;
 use crate::metrics::PushMetrics;
 use crate::store::StoreError;
 use crate::store::acks::{self, Ack};
+use crate::store::delivery::Degraded;
 
 #[derive(Debug, Default)]
 struct Waiting {
     acks: BTreeMap<(EdgeId, RegionId), Ack>,
-    seen: BTreeSet<EdgeId>,
+    /// With how far each one's clock is ahead, where that is known.
+    seen: BTreeMap<EdgeId, Option<SignedDuration>>,
+    reports: Reports,
+}
+
+impl Waiting {
+    fn see(&mut self, edge: EdgeId, clock_offset: Option<SignedDuration>) {
+        let known = self.seen.entry(edge).or_default();
+        *known = clock_offset.or(*known);
+    }
 }
 
 /// Where connections leave acks and signs of life.
@@ -39,7 +52,7 @@ impl AckBox {
     /// Leaves an ack.
     pub fn ack(&self, ack: Ack) {
         let mut waiting = self.waiting.lock();
-        waiting.seen.insert(ack.edge.clone());
+        waiting.see(ack.edge.clone(), None);
         let key = (ack.edge.clone(), ack.region.clone());
         match waiting.acks.get_mut(&key) {
             // The two are one step; its time is the later one's, so no delay is understated.
@@ -55,9 +68,21 @@ impl AckBox {
         self.filled.notify_one();
     }
 
-    /// Leaves a sign of life.
-    pub fn seen(&self, edge: &EdgeId) {
-        self.waiting.lock().seen.insert(edge.clone());
+    /// Leaves a sign of life, with how far the edge's clock seems to be ahead.
+    pub fn seen(&self, edge: &EdgeId, clock_offset: SignedDuration) {
+        self.waiting.lock().see(edge.clone(), Some(clock_offset));
+        self.filled.notify_one();
+    }
+
+    /// Leaves what an edge has told of its game servers.
+    pub fn delivery(&self, edge: &EdgeId, delivery: Delivery, at: Timestamp) {
+        self.waiting.lock().reports.add(edge, delivery, at);
+        self.filled.notify_one();
+    }
+
+    /// Leaves what an edge cannot apply.
+    pub fn degraded(&self, list: Degraded) {
+        self.waiting.lock().reports.degrade(list);
         self.filled.notify_one();
     }
 
@@ -68,7 +93,11 @@ impl AckBox {
     /// Puts back what could not be written, under what has come since.
     fn put_back(&self, batch: Waiting) {
         let mut waiting = self.waiting.lock();
-        waiting.seen.extend(batch.seen);
+        for (edge, clock_offset) in batch.seen {
+            let later = waiting.seen.entry(edge).or_default();
+            *later = later.or(clock_offset);
+        }
+        waiting.reports.put_back(batch.reports);
         for (key, ack) in batch.acks {
             match waiting.acks.get_mut(&key) {
                 Some(later) if later.epoch == ack.epoch => later.from = ack.from,
@@ -127,10 +156,10 @@ pub async fn write(
 
 async fn write_batch(pool: &PgPool, batch: &Waiting, clock: &Clock) -> Result<(), StoreError> {
     let mut tx = pool.begin().await?;
-    let seen: Vec<EdgeId> = batch.seen.iter().cloned().collect();
-    acks::seen(&mut tx, &seen, clock.now()).await?;
-    let batch: Vec<Ack> = batch.acks.values().cloned().collect();
-    acks::record(&mut tx, &batch).await?;
+    acks::seen(&mut tx, &batch.seen, clock.now()).await?;
+    let acks: Vec<Ack> = batch.acks.values().cloned().collect();
+    acks::record(&mut tx, &acks).await?;
+    batch.reports.write(&mut tx).await?;
     tx.commit().await?;
     Ok(())
 }

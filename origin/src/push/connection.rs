@@ -1,17 +1,18 @@
 //! One edge's connection: one task, which owns a cursor a region.
 //!
 //! Woken by a feed, it sends what lies between cursor and head, however much has happened meanwhile; it
-//! reads acks and heartbeats, and compares acks with what it sent, since an edge's word is only about
-//! what it was given. Every write has a deadline: an edge that takes nothing for so long is dead.
+//! reads what the edge tells ([`word`]). Orders of operators and the directory go beside, to edges that understand
+//! them. Every write has a deadline: an edge that takes nothing for so long is dead.
+
+mod word;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::select_all;
-use jiff::Timestamp;
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::codec::{self, FrameDecoder};
-use liveevents_protocol::frame::{EdgeFrame, OriginFrame, Rows};
+use liveevents_protocol::frame::{self, Hello, OriginFrame, Rows};
 use liveevents_protocol::id::{EdgeId, RegionId};
 use liveevents_protocol::limits::{MAX_BODY, ROWS_CHUNK};
 use liveevents_protocol::position::Position;
@@ -28,10 +29,11 @@ use super::feed::{Feed, Next};
 use super::follower::{self, FollowError};
 use super::hello::{AcceptedRegion, Refusal};
 use super::hub::{Hub, SnapshotError};
-use crate::limits::{DATABASE_DEADLINE, EDGE_WRITE_DEADLINE, LOG_READ};
+use super::registry::{Orders, Registry, Seat};
+use crate::limits::{DATABASE_DEADLINE, DRAIN_SPREAD, EDGE_WRITE_DEADLINE, LOG_READ};
 use crate::metrics::PushMetrics;
-use crate::store::acks::Ack;
 use crate::store::{self, region_log};
+use word::{ClockOffset, ack};
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +86,10 @@ pub struct Shared {
     pub acks: Arc<AckBox>,
     /// Keys and revocations, as they are and as they change.
     pub trust: watch::Receiver<Arc<SignedTrust>>,
+    /// Where each region is served, likewise.
+    pub directory: watch::Receiver<Option<Bytes>>,
+    /// Whom edges' words are noted with.
+    pub registry: Arc<Registry>,
     /// The time.
     pub clock: Clock,
     /// What is counted.
@@ -102,23 +108,49 @@ struct Cursor {
 pub struct Connection {
     edge: EdgeId,
     shared: Shared,
-    send: quinn::SendStream,
-    recv: quinn::RecvStream,
+    line: Line,
     decoder: FrameDecoder,
     cursors: Vec<Cursor>,
+    capabilities: Capabilities,
+    clock: ClockOffset,
+    /// What was carried out of the operators' orders.
+    done: Orders,
+}
+
+/// The way to an edge.
+pub struct Line {
+    /// The connection, for its round-trip time.
+    pub connection: quinn::Connection,
+    /// To it.
+    pub send: quinn::SendStream,
+    /// From it.
+    pub recv: quinn::RecvStream,
+}
+
+/// What an edge understands beside the log.
+#[derive(Debug, Clone, Copy)]
+struct Capabilities {
+    drain: bool,
+    directory: bool,
 }
 
 impl Connection {
-    /// Takes over a stream whose hello was accepted; `decoder` keeps what came after it.
+    /// Takes over a line whose hello was accepted; `decoder` keeps what came after it.
     #[must_use]
     pub fn new(
-        edge: EdgeId,
+        hello: &Hello,
         shared: Shared,
-        streams: (quinn::SendStream, quinn::RecvStream),
+        line: Line,
         mut decoder: FrameDecoder,
         regions: Vec<AcceptedRegion>,
     ) -> Self {
         decoder.set_limit(MAX_BODY);
+        let edge = hello.edge.clone();
+        let capable = |name: &str| hello.capabilities.iter().any(|known| known == name);
+        let capabilities = Capabilities {
+            drain: capable(frame::DRAIN),
+            directory: capable(frame::DIRECTORY),
+        };
         let now = shared.clock.now();
         let cursors = regions
             .into_iter()
@@ -148,10 +180,12 @@ impl Connection {
         Self {
             edge,
             shared,
-            send: streams.0,
-            recv: streams.1,
+            line,
             decoder,
             cursors,
+            capabilities,
+            clock: ClockOffset::default(),
+            done: Orders::default(),
         }
     }
 
@@ -159,10 +193,10 @@ impl Connection {
     pub async fn serve(
         mut self,
         session: u64,
-        superseded: &CancellationToken,
+        mut seat: Seat,
         shutdown: &CancellationToken,
     ) -> Ended {
-        let ended = self.serve_until(session, superseded, shutdown).await;
+        let ended = self.serve_until(session, &mut seat, shutdown).await;
         match ended {
             Ok(never) => match never {},
             Err(ended) => ended,
@@ -172,7 +206,7 @@ impl Connection {
     async fn serve_until(
         &mut self,
         session: u64,
-        superseded: &CancellationToken,
+        seat: &mut Seat,
         shutdown: &CancellationToken,
     ) -> Result<std::convert::Infallible, Ended> {
         let trust = SignedTrust::clone(&self.shared.trust.borrow_and_update().clone());
@@ -183,7 +217,12 @@ impl Connection {
             trust,
         })
         .await?;
+        if self.capabilities.directory {
+            self.send_directory().await?;
+        }
         loop {
+            let orders = *seat.orders.borrow_and_update();
+            self.carry_out(orders).await?;
             for at in 0..self.cursors.len() {
                 self.bring_on(at).await?;
             }
@@ -197,23 +236,30 @@ impl Connection {
                     () = shutdown.cancelled() => {
                         return Err(Ended::closed(CloseReason::GoingAway, "the origin is shutting down"));
                     }
-                    () = superseded.cancelled() => {
+                    () = seat.superseded.cancelled() => {
                         let message = "a newer connection has this edge's id";
                         return Err(Ended::closed(CloseReason::Superseded, message));
                     }
-                    chunk = self.recv.read_chunk(MAX_READ, true) => Woken::Bytes(chunk),
+                    chunk = self.line.recv.read_chunk(MAX_READ, true) => Woken::Bytes(chunk),
                     changed = self.shared.trust.changed() => {
                         changed.map_err(|_| Ended::Lost)?;
                         Woken::Trust
                     }
+                    changed = self.shared.directory.changed(), if self.capabilities.directory => {
+                        changed.map_err(|_| Ended::Lost)?;
+                        Woken::Directory
+                    }
+                    // Gone only where a newer connection has this one's place, which the token says too.
+                    Ok(()) = seat.orders.changed() => Woken::Again,
                     (changed, _, _) = select_all(feeds) => {
                         changed.map_err(|_| Ended::Lost)?;
-                        Woken::Feed
+                        Woken::Again
                     }
                 }
             };
             match woken {
-                Woken::Feed => {}
+                Woken::Again => {}
+                Woken::Directory => self.send_directory().await?,
                 Woken::Trust => {
                     let trust = SignedTrust::clone(&self.shared.trust.borrow_and_update().clone());
                     self.write_frame(&OriginFrame::Trust(trust)).await?;
@@ -224,73 +270,28 @@ impl Connection {
         }
     }
 
-    async fn take(&mut self, bytes: &[u8]) -> Result<(), Ended> {
-        let malformed = |error: codec::DecodeError| {
-            let reason = match &error {
-                codec::DecodeError::TooLarge { .. } => CloseReason::TooLarge,
-                _ => CloseReason::Malformed,
-            };
-            Ended::closed(reason, format!("frame: {error}"))
-        };
-        self.decoder.push(bytes);
-        while let Some(frame) = self.decoder.next_frame().map_err(malformed)? {
-            match codec::decode_edge_frame(&frame).map_err(malformed)? {
-                EdgeFrame::Hello(_) => {
-                    return Err(Ended::closed(
-                        CloseReason::Malformed,
-                        "frame: a second hello",
-                    ));
-                }
-                EdgeFrame::Ack {
-                    region,
-                    epoch,
-                    version,
-                    applied_at: _,
-                } => {
-                    self.acked(&region, epoch, version)?;
-                }
-                EdgeFrame::Heartbeat { sent_at } => {
-                    self.shared.acks.seen(&self.edge);
-                    let time = self.shared.clock.now();
-                    self.write_frame(&OriginFrame::Heartbeat {
-                        echo: sent_at,
-                        time,
-                    })
-                    .await?;
-                }
-                EdgeFrame::Bye => return Err(Ended::SignedOff),
+    /// Does what operators want that is not done.
+    async fn carry_out(&mut self, orders: Orders) -> Result<(), Ended> {
+        if orders.drain && !self.done.drain && self.capabilities.drain {
+            tracing::info!("told to drain");
+            let spread_ms = u64::try_from(DRAIN_SPREAD.as_millis()).unwrap_or(u64::MAX);
+            self.write_frame(&OriginFrame::Drain { spread_ms }).await?;
+        }
+        if orders.warm > self.done.warm {
+            for at in 0..self.cursors.len() {
+                self.send_snapshot(at).await?;
             }
         }
+        self.done = orders;
         Ok(())
     }
 
-    fn acked(&mut self, region: &RegionId, epoch: Epoch, version: Version) -> Result<(), Ended> {
-        let never_sent = || {
-            let message = format!("ack: version {version} of {region} was never sent");
-            Ended::closed(CloseReason::Malformed, message)
-        };
-        let cursor = self
-            .cursors
-            .iter_mut()
-            .find(|cursor| cursor.region == *region);
-        let cursor = cursor.ok_or_else(never_sent)?;
-        let sent = cursor.position.ok_or_else(never_sent)?;
-        if epoch < sent.epoch {
-            // Under way while the next epoch began.
-            return Ok(());
+    async fn send_directory(&mut self) -> Result<(), Ended> {
+        let directory = self.shared.directory.borrow_and_update().clone();
+        match directory {
+            Some(frame) => self.write(&frame).await,
+            None => Ok(()),
         }
-        if epoch > sent.epoch || version > sent.version {
-            return Err(never_sent());
-        }
-        if cursor.acked.is_some_and(|acked| acked >= (epoch, version)) {
-            return Ok(());
-        }
-        let now = self.shared.clock.now();
-        self.shared
-            .acks
-            .ack(ack(&self.edge, region, cursor.acked, epoch, version, now));
-        cursor.acked = Some((epoch, version));
-        Ok(())
     }
 
     /// Sends one region's edge all that it lacks.
@@ -313,24 +314,30 @@ impl Connection {
                 Next::Log => self.send_log(&region, held).await?,
                 Next::Snapshot => None,
             };
-            let reached = match reached {
-                Some(reached) => reached,
-                None => self.send_snapshot(&region).await?,
-            };
-            if let Some(cursor) = self.cursors.get_mut(at) {
-                cursor.position = Some(reached);
+            match (reached, self.cursors.get_mut(at)) {
+                (Some(reached), Some(cursor)) => cursor.position = Some(reached),
+                _ => self.send_snapshot(at).await?,
             }
         }
     }
 
-    async fn send_snapshot(&mut self, region: &RegionId) -> Result<Position, Ended> {
-        let snapshot = timeout(DATABASE_DEADLINE, self.shared.hub.snapshot(region)).await;
-        let snapshot = snapshot.map_err(|_| FollowError::TimedOut)??;
+    async fn send_snapshot(&mut self, at: usize) -> Result<(), Ended> {
+        let Some(cursor) = self.cursors.get(at) else {
+            return Ok(());
+        };
+        let (region, sent) = (cursor.region.clone(), cursor.position);
+        let making = self.shared.hub.snapshot(&region, sent.as_ref());
+        let snapshot = timeout(DATABASE_DEADLINE, making)
+            .await
+            .map_err(|_| FollowError::TimedOut)??;
         for frame in &snapshot.frames {
             self.write(frame).await?;
         }
         self.shared.metrics.snapshots_sent.inc();
-        Ok(snapshot.position)
+        if let Some(cursor) = self.cursors.get_mut(at) {
+            cursor.position = Some(snapshot.position);
+        }
+        Ok(())
     }
 
     /// Sends a piece of the log. `None` if the log no longer goes on from there.
@@ -340,17 +347,21 @@ impl Connection {
         held: Option<Position>,
     ) -> Result<Option<Position>, Ended> {
         let Some(held) = held else { return Ok(None) };
-        let reading = async {
-            let mut tx = store::begin_snapshot(&self.shared.pool).await?;
-            let epoch = store::epoch::read(&mut tx)
-                .await?
-                .map(|minted| minted.epoch);
-            let rows = region_log::rows_after(&mut tx, region, held.version, LOG_READ).await?;
-            Ok::<_, FollowError>((epoch, rows))
+        let (epoch, rows) = {
+            let _turn = self.shared.hub.turn().await?;
+            let reading = async {
+                let mut tx = store::begin_snapshot(&self.shared.pool).await?;
+                let epoch = store::epoch::read(&mut tx)
+                    .await?
+                    .map(|minted| minted.epoch);
+                let from = held.version;
+                let rows = region_log::rows_after(&mut tx, region, from, LOG_READ, ROWS_CHUNK);
+                Ok::<_, FollowError>((epoch, rows.await?))
+            };
+            timeout(DATABASE_DEADLINE, reading)
+                .await
+                .map_err(|_| FollowError::TimedOut)??
         };
-        let (epoch, rows) = timeout(DATABASE_DEADLINE, reading)
-            .await
-            .map_err(|_| FollowError::TimedOut)??;
         let goes_on = rows
             .first()
             .is_some_and(|row| row.version == held.version.next());
@@ -358,13 +369,9 @@ impl Connection {
             return Ok(None);
         }
         let mut reached = held;
-        let (mut piece, mut size) = (Vec::new(), 0);
+        let mut piece = Vec::with_capacity(rows.len());
         for row in rows {
             let (row, position) = follower::wire_row(region, held.epoch, row)?;
-            if size + row.entries.len() > ROWS_CHUNK && !piece.is_empty() {
-                break;
-            }
-            size += row.entries.len();
             reached = position;
             piece.push(row);
         }
@@ -386,7 +393,12 @@ impl Connection {
     }
 
     async fn write(&mut self, frame: &Bytes) -> Result<(), Ended> {
-        match timeout(EDGE_WRITE_DEADLINE, self.send.write_chunk(frame.clone())).await {
+        match timeout(
+            EDGE_WRITE_DEADLINE,
+            self.line.send.write_chunk(frame.clone()),
+        )
+        .await
+        {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(Ended::Lost),
             Err(_) => Err(Ended::closed(
@@ -398,36 +410,12 @@ impl Connection {
 }
 
 enum Woken {
-    Feed,
+    /// By a feed or by orders: the loop begins with both.
+    Again,
     Trust,
+    Directory,
     Bytes(Result<Option<quinn::Chunk>, quinn::ReadError>),
 }
 
 /// Bytes read from a connection at once.
 const MAX_READ: usize = 64 * 1024;
-
-/// An ack of all that lies above what was acked before. Without anything acked in this epoch, only the
-/// version itself: of those before it nobody knows when they arrived.
-fn ack(
-    edge: &EdgeId,
-    region: &RegionId,
-    acked: Option<(Epoch, Version)>,
-    epoch: Epoch,
-    version: Version,
-    at: Timestamp,
-) -> Ack {
-    let from = acked
-        .filter(|(of, _)| *of == epoch)
-        .map(|(_, version)| version);
-    let from = from
-        .unwrap_or(Version(version.0.saturating_sub(1)))
-        .min(version);
-    Ack {
-        edge: edge.clone(),
-        region: region.clone(),
-        epoch,
-        from,
-        to: version,
-        at,
-    }
-}

@@ -12,9 +12,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::connection::{Connection, Ended, Shared};
+use super::admission::Admission;
+use super::connection::{Connection, Ended, Line, Shared};
 use super::hello::{self, Judge, Refusal};
-use super::registry::Registry;
+use super::registry::Orders;
 use crate::limits::{DATABASE_DEADLINE, GOODBYE_DEADLINE, MAX_EDGES};
 use crate::store;
 
@@ -23,7 +24,7 @@ pub async fn serve(
     endpoint: Endpoint,
     judge: Judge,
     shared: Shared,
-    registry: Arc<Registry>,
+    admission: Arc<Admission>,
     shutdown: CancellationToken,
 ) {
     let mut connections = JoinSet::new();
@@ -42,9 +43,9 @@ pub async fn serve(
         }
         let span = tracing::info_span!("edge", peer = %incoming.remote_address(), edge = tracing::field::Empty);
         let (judge, shared) = (judge.clone(), shared.clone());
-        let (registry, shutdown) = (registry.clone(), shutdown.clone());
+        let (admission, shutdown) = (admission.clone(), shutdown.clone());
         connections.spawn(
-            async move { attend(incoming, judge, shared, registry, shutdown).await }
+            async move { attend(incoming, judge, shared, admission, shutdown).await }
                 .instrument(span),
         );
     }
@@ -69,7 +70,7 @@ async fn attend(
     incoming: Incoming,
     judge: Judge,
     shared: Shared,
-    registry: Arc<Registry>,
+    admission: Arc<Admission>,
     shutdown: CancellationToken,
 ) {
     let connecting = async { incoming.accept()?.await };
@@ -89,9 +90,18 @@ async fn attend(
     let refusal = match timeout(hello::DEADLINE, read_hello(&connection)).await {
         Ok(Ok((hello, streams, decoder))) => {
             tracing::Span::current().record("edge", hello.edge.as_str());
-            match judge.judge(&hello).await {
+            let accepted = async {
+                let _turn = admission.enter().await?;
+                judge.judge(&hello).await
+            };
+            match accepted.await {
                 Ok(accepted) => {
-                    let registered = registry.enter(&hello.edge, accepted.session);
+                    let orders = Orders {
+                        drain: accepted.draining,
+                        ..Orders::default()
+                    };
+                    let registry = Arc::clone(&shared.registry);
+                    let seat = registry.enter(&hello.edge, accepted.session, orders);
                     tracing::info!(
                         session = accepted.session,
                         build = hello.build,
@@ -99,16 +109,16 @@ async fn attend(
                     );
                     shared.metrics.edges.inc();
                     let ended = {
-                        let session = accepted.session;
-                        let edge = hello.edge.clone();
-                        let served = Connection::new(
-                            edge,
-                            shared.clone(),
-                            streams,
-                            decoder,
-                            accepted.regions,
-                        );
-                        served.serve(session, &registered, &shutdown).await
+                        let (send, recv) = streams;
+                        let line = Line {
+                            connection: connection.clone(),
+                            send,
+                            recv,
+                        };
+                        let regions = accepted.regions;
+                        let served =
+                            Connection::new(&hello, shared.clone(), line, decoder, regions);
+                        served.serve(accepted.session, seat, &shutdown).await
                     };
                     shared.metrics.edges.dec();
                     registry.leave(&hello.edge, accepted.session);
@@ -132,7 +142,8 @@ async fn attend(
     let (reason, message) = (refusal.reason.as_str(), &refusal.message);
     tracing::warn!(reason, message, "closed an edge's connection");
     let code = VarInt::from_u32(refusal.reason.code().into());
-    connection.close(code, format!("{reason}: {message}").as_bytes());
+    let phrase = refusal.reason.phrase(refusal.retry_after, message);
+    connection.close(code, phrase.as_bytes());
 }
 
 type Streams = (quinn::SendStream, quinn::RecvStream);
@@ -154,7 +165,11 @@ async fn read_hello(
         if let Some(frame) = decoder.next_frame().map_err(malformed)? {
             return match codec::decode_edge_frame(&frame).map_err(malformed)? {
                 EdgeFrame::Hello(hello) => Ok((hello, (send, recv), decoder)),
-                EdgeFrame::Ack { .. } | EdgeFrame::Heartbeat { .. } | EdgeFrame::Bye => {
+                EdgeFrame::Ack { .. }
+                | EdgeFrame::Heartbeat { .. }
+                | EdgeFrame::Delivery(_)
+                | EdgeFrame::Degraded { .. }
+                | EdgeFrame::Bye => {
                     let message = "hello: must be the first frame";
                     Err(Some(Refusal::new(CloseReason::Malformed, message)))
                 }

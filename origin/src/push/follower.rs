@@ -28,8 +28,9 @@ use tokio_util::sync::CancellationToken;
 use super::feed::{Feed, FeedRow};
 use super::hub::Hub;
 use super::registry::Registry;
+use super::roster::Roster;
 use crate::epoch::{Cause, Judgement, judge};
-use crate::limits::{DATABASE_DEADLINE, FOLLOW_AT_MOST, FOLLOW_POLL};
+use crate::limits::{DATABASE_DEADLINE, FEED_BYTES, FOLLOW_AT_MOST, FOLLOW_POLL};
 use crate::metrics::PushMetrics;
 use crate::store::region_log::{self, Head, LogRow};
 use crate::store::{self, StoreError};
@@ -39,6 +40,7 @@ pub struct Follower {
     pool: PgPool,
     hub: Arc<Hub>,
     registry: Arc<Registry>,
+    roster: Arc<Roster>,
     clock: Clock,
     metrics: PushMetrics,
 }
@@ -85,12 +87,13 @@ enum Look {
 }
 
 impl Follower {
-    /// Publishes to `hub`, and tells `registry` of claims made elsewhere.
+    /// Publishes to `hub`, tells `registry` of claims made elsewhere, and wakes the `roster` for news of edges.
     #[must_use]
     pub fn new(
         pool: PgPool,
         hub: Arc<Hub>,
         registry: Arc<Registry>,
+        roster: Arc<Roster>,
         clock: Clock,
         metrics: PushMetrics,
     ) -> Self {
@@ -98,6 +101,7 @@ impl Follower {
             pool,
             hub,
             registry,
+            roster,
             clock,
             metrics,
         }
@@ -138,6 +142,7 @@ impl Follower {
         let mut listener = timeout(DATABASE_DEADLINE, listening)
             .await
             .map_err(|_| FollowError::TimedOut)??;
+        self.roster.wake();
         loop {
             self.catch_up().await?;
             backoff.reset();
@@ -154,7 +159,7 @@ impl Follower {
         }
     }
 
-    /// A claim made by any replica ends an older connection here.
+    /// A claim made by any replica ends an older connection here; whatever is heard of edges is worth a look.
     fn hear(&self, notification: &PgNotification) {
         if notification.channel() != store::acks::CHANNEL {
             return;
@@ -168,6 +173,7 @@ impl Follower {
         if let Some((edge, claim)) = claim {
             self.registry.claimed(&edge, claim);
         }
+        self.roster.wake();
     }
 
     /// Brings every feed to where its log is.
@@ -264,7 +270,8 @@ impl Follower {
         if behind > FOLLOW_AT_MOST {
             return Ok(self.fresh(region, position, head));
         }
-        let rows = region_log::rows_after(conn, region, held, FOLLOW_AT_MOST.cast_signed()).await?;
+        let limit = FOLLOW_AT_MOST.cast_signed();
+        let rows = region_log::rows_after(conn, region, held, limit, FEED_BYTES).await?;
         if rows.len() as u64 != behind {
             return Ok(self.fresh(region, position, head));
         }

@@ -28,6 +28,8 @@ pub struct Refusal {
     pub reason: CloseReason,
     /// For the log, and the peer.
     pub message: String,
+    /// How long the peer is asked to stay away, where this side has chosen.
+    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
@@ -35,6 +37,7 @@ impl Refusal {
         Self {
             reason,
             message: message.into(),
+            retry_after: None,
         }
     }
 
@@ -64,6 +67,8 @@ pub struct AcceptedRegion {
 pub struct Accepted {
     /// The claim on the edge's name.
     pub session: u64,
+    /// Whether this run of the edge was told to send its game servers elsewhere.
+    pub draining: bool,
     /// Home first.
     pub regions: Vec<AcceptedRegion>,
 }
@@ -96,7 +101,7 @@ impl Judge {
                 positions.push(self.position(region, sealed.as_ref()).await?);
             }
             let mut tx = self.pool.begin().await?;
-            let session = store::acks::claim(&mut tx, hello, &home, self.clock.now()).await?;
+            let claim = store::acks::claim(&mut tx, hello, &home, self.clock.now()).await?;
             let mut regions = Vec::new();
             for ((region, _), position) in hello.regions.iter().zip(positions) {
                 let acked = store::acks::position(&mut tx, &hello.edge, region).await?;
@@ -107,7 +112,11 @@ impl Judge {
                 });
             }
             tx.commit().await?;
-            Ok::<_, FollowError>(Accepted { session, regions })
+            Ok::<_, FollowError>(Accepted {
+                session: claim.number,
+                draining: claim.draining,
+                regions,
+            })
         };
         match timeout(DATABASE_DEADLINE, accepting).await {
             Ok(Ok(accepted)) => Ok(accepted),

@@ -11,9 +11,10 @@ use liveevents_protocol::id::RegionId;
 use liveevents_protocol::position::Position;
 use parking_lot::RwLock;
 use sqlx::PgPool;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit, watch};
 
-use super::feed::Feed;
+use super::feed::{Feed, Next};
+use crate::limits::EDGE_READS;
 use crate::seal::Sealer;
 use crate::store::{self, StoreError};
 
@@ -54,6 +55,7 @@ pub struct Hub {
     pool: PgPool,
     sealer: Sealer,
     channels: RwLock<BTreeMap<RegionId, Channel>>,
+    reads: Semaphore,
 }
 
 impl Hub {
@@ -64,6 +66,7 @@ impl Hub {
             pool,
             sealer,
             channels: RwLock::default(),
+            reads: Semaphore::new(EDGE_READS),
         }
     }
 
@@ -99,24 +102,60 @@ impl Hub {
         self.channels.write().insert(region.clone(), channel);
     }
 
-    /// A region's whole state. Read and encoded by the first who asks, while the others wait; used
-    /// again until the region changes.
+    /// Every region's newest position that was read.
+    #[must_use]
+    pub fn heads(&self) -> Vec<(RegionId, Position)> {
+        let channels = self.channels.read();
+        channels
+            .iter()
+            .map(|(region, channel)| (region.clone(), channel.feed.borrow().head().position))
+            .collect()
+    }
+
+    /// A turn to read from the database for one edge, until dropped.
+    ///
+    /// # Errors
+    /// Never in practice: turns are not abolished.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, SnapshotError> {
+        self.reads
+            .acquire()
+            .await
+            .map_err(|_| SnapshotError::GivenUp)
+    }
+
+    /// A region's whole state, for an edge that was sent what comes before `sent`. Read and encoded by the first
+    /// who asks, while the others wait, and used again for as long as the feed goes on from it: while a region
+    /// changes many times a second, a hundred edges that return share a few snapshots, and get the rest by rows.
     ///
     /// # Errors
     /// See [`SnapshotError`].
-    pub async fn snapshot(&self, region: &RegionId) -> Result<Arc<EncodedSnapshot>, SnapshotError> {
-        let (made, head) = {
+    pub async fn snapshot(
+        &self,
+        region: &RegionId,
+        sent: Option<&Position>,
+    ) -> Result<Arc<EncodedSnapshot>, SnapshotError> {
+        let made = {
             let channels = self.channels.read();
             let channel = channels.get(region).ok_or(SnapshotError::NoRegion)?;
-            (
-                channel.snapshot.clone(),
-                channel.feed.borrow().head().position,
-            )
+            channel.snapshot.clone()
         };
         let mut made = made.lock().await;
-        if let Some(snapshot) = made.as_ref().filter(|snapshot| snapshot.position == head) {
+        let feed = self.feed(region).ok_or(SnapshotError::NoRegion)?;
+        let serves = |snapshot: &&Arc<EncodedSnapshot>| {
+            let position = snapshot.position;
+            let goes_on = match feed.next(Some(&position)) {
+                Next::Current | Next::Row(_) => position.epoch == feed.head().position.epoch,
+                Next::Log | Next::Snapshot => false,
+            };
+            // Nobody is taken back.
+            let back =
+                |sent: &Position| (sent.epoch, sent.version) > (position.epoch, position.version);
+            goes_on && !sent.is_some_and(back)
+        };
+        if let Some(snapshot) = made.as_ref().filter(serves) {
             return Ok(snapshot.clone());
         }
+        let _turn = self.turn().await?;
         let mut tx = store::begin_snapshot(&self.pool).await?;
         let (snapshot, position) = store::snapshot::read(&mut tx, region)
             .await?

@@ -1,15 +1,17 @@
 //! What edges hold: claims on their names, positions, and when each version reached each edge.
 
-use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
 use liveevents_protocol::frame::Hello;
-use liveevents_protocol::id::{ChangeId, EdgeId, RegionId};
+use liveevents_protocol::id::{EdgeId, RegionId};
 use liveevents_protocol::version::{Epoch, Version};
 use sqlx::PgConnection;
 
-use super::region_log::{region, stored, texts, version};
+use super::region_log::{stored, texts, version};
 use super::{StoreError, Time, time};
 
-/// Notified with `edge id:claim` when an edge has connected somewhere.
+/// Notified with `edge id:claim` when an edge has connected somewhere, with nothing when there are orders.
 pub const CHANNEL: &str = "liveevents_edges";
 
 /// One edge's word that it has gone from one version to another.
@@ -29,8 +31,16 @@ pub struct Ack {
     pub at: Timestamp,
 }
 
-/// Claims an edge's name for a new connection, and tells every replica. The number returned is higher
-/// than any claim before.
+/// A claim on an edge's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// Higher than any claim before.
+    pub number: u64,
+    /// Whether this run of the edge was told to send its game servers elsewhere.
+    pub draining: bool,
+}
+
+/// Claims an edge's name for a new connection, and tells every replica.
 ///
 /// # Errors
 /// If the database does not take it. The caller owns the transaction.
@@ -39,38 +49,44 @@ pub async fn claim(
     hello: &Hello,
     home: &RegionId,
     now: Timestamp,
-) -> Result<u64, StoreError> {
+) -> Result<Claim, StoreError> {
     let regions: Vec<RegionId> = hello
         .regions
         .iter()
         .map(|(region, _)| region.clone())
         .collect();
-    let claim = sqlx::query_scalar!(
-        "INSERT INTO edges AS e (edge_id, region_id, regions, boot_id, claim, address, connected,
-             connected_at, last_seen, signed_off_at)
-         VALUES ($1, $2, $3, $4, 1, $5, true, $6, $6, NULL)
+    let row = sqlx::query!(
+        r#"INSERT INTO edges AS e (edge_id, region_id, regions, boot_id, claim, address, connected,
+             connected_at, last_seen, signed_off_at, build, capabilities)
+         VALUES ($1, $2, $3, $4, 1, $5, true, $6, $6, NULL, $7, $8)
          ON CONFLICT (edge_id) DO UPDATE SET region_id = excluded.region_id,
              regions = excluded.regions, boot_id = excluded.boot_id, claim = e.claim + 1,
              address = excluded.address, connected = true, connected_at = excluded.connected_at,
-             last_seen = excluded.last_seen, signed_off_at = NULL
-         RETURNING claim",
+             last_seen = excluded.last_seen, signed_off_at = NULL, build = excluded.build,
+             capabilities = excluded.capabilities
+         RETURNING claim, coalesce(draining_boot = boot_id, false) AS "draining!""#,
         hello.edge.as_str(),
         home.as_str(),
         &texts(&regions),
         hello.boot.0,
         hello.address,
         time(now) as _,
+        hello.build,
+        &hello.capabilities,
     )
     .fetch_one(&mut *conn)
     .await?;
     sqlx::query!(
         "SELECT pg_notify($1, $2)",
         CHANNEL,
-        format!("{}:{claim}", hello.edge)
+        format!("{}:{}", hello.edge, row.claim)
     )
     .execute(conn)
     .await?;
-    Ok(u64::try_from(claim).unwrap_or(0))
+    Ok(Claim {
+        number: u64::try_from(row.claim).unwrap_or(0),
+        draining: row.draining,
+    })
 }
 
 /// Records that a connection has ended, unless a newer one has claimed the name since.
@@ -98,20 +114,26 @@ pub async fn leave(
     Ok(())
 }
 
-/// Records that edges were heard from.
+/// Records that edges were heard from, and how far their clocks are ahead, where that is known.
 ///
 /// # Errors
 /// If the database does not take it.
 pub async fn seen(
     conn: &mut PgConnection,
-    edges: &[EdgeId],
+    seen: &BTreeMap<EdgeId, Option<SignedDuration>>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let edges: Vec<String> = edges.iter().map(ToString::to_string).collect();
+    let edges: Vec<String> = seen.keys().map(ToString::to_string).collect();
+    let micros = |by: SignedDuration| i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+    let offsets: Vec<Option<i64>> = seen.values().map(|by| by.map(micros)).collect();
     sqlx::query!(
-        "UPDATE edges SET last_seen = greatest(last_seen, $2) WHERE edge_id = ANY($1)",
+        "UPDATE edges e SET last_seen = greatest(e.last_seen, $2),
+             clock_offset_us = coalesce(s.clock_offset_us, e.clock_offset_us)
+         FROM unnest($1::text[], $3::bigint[]) AS s (edge_id, clock_offset_us)
+         WHERE e.edge_id = s.edge_id",
         &edges,
-        time(now) as _
+        time(now) as _,
+        &offsets as _
     )
     .execute(conn)
     .await?;
@@ -183,85 +205,4 @@ pub async fn position(
     .fetch_optional(conn)
     .await?;
     Ok(row.map(|row| (Epoch(row.epoch), version(row.version))))
-}
-
-/// How far one change has come in one region.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Progress {
-    /// Where.
-    pub region: RegionId,
-    /// In which history.
-    pub epoch: Epoch,
-    /// The version that the change is there.
-    pub version: Version,
-    /// When it was written, while the log keeps it.
-    pub committed_at: Option<Timestamp>,
-    /// Edges of the region that hold it.
-    pub applied: u64,
-    /// Edges of the region heard from within a day and not signed off.
-    pub of: u64,
-    /// Those that do not hold it.
-    pub stragglers: Vec<String>,
-    /// Seconds from the commit to the acks of half of the edges, of 99 %, and of the last.
-    pub p50_p99_last: Option<(f64, f64, f64)>,
-}
-
-/// How far a change has come in each of its regions; empty for one that changed nothing, or does not
-/// exist.
-///
-/// # Errors
-/// If the database does not answer.
-pub async fn progress(
-    conn: &mut PgConnection,
-    change: ChangeId,
-    now: Timestamp,
-) -> Result<Vec<Progress>, StoreError> {
-    let rows = sqlx::query!(
-        r#"SELECT c.region_id, c.epoch, c.version, l.committed_at AS "committed_at?: Time",
-               holders.applied AS "applied!", holders.known AS "known!",
-               holders.stragglers AS "stragglers!: Vec<String>", acks.p50, acks.p99, acks.last
-           FROM change_regions c
-               LEFT JOIN region_log l ON l.region_id = c.region_id AND l.version = c.version
-                   AND l.change_id = c.change_id
-               CROSS JOIN LATERAL (
-                   SELECT count(*) FILTER (WHERE holds) AS applied, count(*) AS known,
-                       coalesce(array_agg(edge_id ORDER BY edge_id) FILTER (WHERE NOT holds), '{}') AS stragglers
-                   FROM (SELECT e.edge_id,
-                             coalesce(p.epoch > c.epoch OR p.epoch = c.epoch AND p.version >= c.version, false)
-                                 AS holds
-                         FROM edges e LEFT JOIN edge_positions p
-                             ON p.edge_id = e.edge_id AND p.region_id = c.region_id
-                         WHERE c.region_id = ANY(e.regions) AND e.signed_off_at IS NULL
-                             AND (e.connected OR e.last_seen > $2::timestamptz - interval '1 day')) AS e
-               ) AS holders
-               CROSS JOIN LATERAL (
-                   SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY took) AS p50,
-                       percentile_disc(0.99) WITHIN GROUP (ORDER BY took) AS p99, max(took) AS last
-                   FROM (SELECT extract(epoch FROM a.acked_at - l.committed_at)::float8 AS took
-                         FROM region_acks a WHERE a.region_id = c.region_id AND a.epoch = c.epoch
-                             AND a.version = c.version AND l.committed_at IS NOT NULL) AS a
-               ) AS acks
-           WHERE c.change_id = $1 ORDER BY c.region_id"#,
-        change.0,
-        time(now) as _
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Progress {
-                region: region(&row.region_id)?,
-                epoch: Epoch(row.epoch),
-                version: version(row.version),
-                committed_at: row.committed_at.map(|at| at.to_jiff()),
-                applied: super::count(Some(row.applied)),
-                of: super::count(Some(row.known)),
-                stragglers: row.stragglers,
-                p50_p99_last: match (row.p50, row.p99, row.last) {
-                    (Some(p50), Some(p99), Some(last)) => Some((p50, p99, last)),
-                    _ => None,
-                },
-            })
-        })
-        .collect()
 }

@@ -197,8 +197,8 @@ pub async fn heads(conn: &mut PgConnection) -> Result<BTreeMap<RegionId, Head>, 
         .collect()
 }
 
-/// The rows after a version in order, at most so many. Fewer rows than there are versions means that
-/// the log was compacted above `after`.
+/// The rows after a version in order, at most so many, and, beyond the first, with entries of at most so many
+/// bytes together. Another first row than the next version's means that the log was compacted above `after`.
 ///
 /// # Errors
 /// If the database does not answer.
@@ -207,13 +207,18 @@ pub async fn rows_after(
     of: &RegionId,
     after: Version,
     limit: i64,
+    bytes: usize,
 ) -> Result<Vec<LogRow>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT version, change_id, format, entries, digest, committed_at AS "committed_at: Time"
-           FROM region_log WHERE region_id = $1 AND version > $2 ORDER BY version LIMIT $3"#,
+           FROM (SELECT *, sum(octet_length(entries)) OVER (ORDER BY version) - octet_length(entries) AS before
+                 FROM (SELECT * FROM region_log WHERE region_id = $1 AND version > $2
+                       ORDER BY version LIMIT $3) AS next) AS next
+           WHERE before = 0 OR before + octet_length(entries) <= $4 ORDER BY version"#,
         of.as_str(),
         stored(after),
-        limit
+        limit,
+        i64::try_from(bytes).unwrap_or(i64::MAX) as _
     )
     .fetch_all(conn)
     .await?;

@@ -75,7 +75,7 @@ async fn ten_percent_then_everybody_in_two_regions_and_no_third(pool: PgPool) {
     assert_eq!(change["regions"]["us-east"]["version"], 2);
     assert_eq!(
         change["regions"]["us-east"]["edges"],
-        json!({ "applied": 0, "of": 0, "stragglers": [] })
+        json!({ "verdict": "Waiting", "applied": 0, "of": 0, "stragglers": [], "awaited": [] })
     );
     assert_eq!(change["converged"], false);
 }

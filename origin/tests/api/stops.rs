@@ -250,7 +250,7 @@ async fn a_stop_of_more_than_one_version_holds_is_made_in_several(pool: PgPool) 
     let of_log = region_log::position(&mut tx, &region, Version(5)).await;
     assert_eq!(of_log.unwrap(), Some(position));
     let mut state = RegionState::empty(position.epoch);
-    let rows = region_log::rows_after(&mut tx, &region, Version::ZERO, 10)
+    let rows = region_log::rows_after(&mut tx, &region, Version::ZERO, 10, usize::MAX)
         .await
         .unwrap();
     assert_eq!(rows[3].change, rows[4].change, "one decision");

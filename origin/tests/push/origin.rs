@@ -11,12 +11,14 @@ use liveevents_origin::config::Tls;
 use liveevents_origin::event::document::Document;
 use liveevents_origin::metrics::PushMetrics;
 use liveevents_origin::push::acks::{self, AckBox};
+use liveevents_origin::push::admission::Admission;
 use liveevents_origin::push::connection::Shared;
 use liveevents_origin::push::endpoint;
 use liveevents_origin::push::follower::Follower;
 use liveevents_origin::push::hello::Judge;
 use liveevents_origin::push::hub::Hub;
 use liveevents_origin::push::registry::Registry;
+use liveevents_origin::push::roster::{Roster, Watch};
 use liveevents_origin::seal::Sealer;
 use liveevents_origin::store::{self, region_log};
 use liveevents_origin::{quic, tls};
@@ -92,10 +94,12 @@ impl Origin {
         let metrics = PushMetrics::new(&Metrics::new().unwrap()).unwrap();
         let hub = Arc::new(Hub::new(pool.clone(), sealer.clone()));
         let registry = Arc::new(Registry::default());
+        let roster = Arc::new(Roster::default());
         let follower = Follower::new(
             pool.clone(),
             hub.clone(),
             registry.clone(),
+            roster.clone(),
             clock.clone(),
             metrics.clone(),
         );
@@ -116,6 +120,16 @@ impl Origin {
             hub: hub.clone(),
             acks: boxed.clone(),
             trust,
+            directory: roster.directory(),
+            registry: registry.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        };
+        let watch = Watch {
+            pool: pool.clone(),
+            roster,
+            registry,
+            hub: hub.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
         };
@@ -129,6 +143,7 @@ impl Origin {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
         tasks.spawn(follower.run(stop.clone()));
+        tasks.spawn(watch.run(stop.clone()));
         tasks.spawn(acks::write(
             boxed,
             pool.clone(),
@@ -136,7 +151,8 @@ impl Origin {
             metrics.clone(),
             stop.clone(),
         ));
-        tasks.spawn(endpoint::serve(endpoint, judge, shared, registry, stop));
+        let admission = Arc::new(Admission::default());
+        tasks.spawn(endpoint::serve(endpoint, judge, shared, admission, stop));
         Self {
             address,
             installation,
@@ -274,7 +290,7 @@ impl Origin {
     pub(crate) async fn logged(&self, region: &str) -> Vec<Row> {
         let mut conn = self.pool.acquire().await.unwrap();
         let region = region.parse().unwrap();
-        let rows = region_log::rows_after(&mut conn, &region, Version::ZERO, 100).await;
+        let rows = region_log::rows_after(&mut conn, &region, Version::ZERO, 100, usize::MAX).await;
         rows.unwrap()
             .into_iter()
             .map(|row| Row {
@@ -322,19 +338,19 @@ impl Origin {
         let start = Instant::now();
         loop {
             let mut conn = self.pool.acquire().await.unwrap();
-            let progress = store::acks::progress(&mut conn, change, now())
+            let progress = store::progress::of_change(&mut conn, change, now())
                 .await
                 .unwrap();
-            let [one] = progress.as_slice() else {
-                panic!("one region")
+            assert_eq!(progress.len(), 1);
+            let one = progress.into_values().next().unwrap();
+            let [known] = one.facts.edges.as_slice() else {
+                panic!("one edge")
             };
-            assert_eq!(one.of, 1);
-            if one.applied == 1 {
-                assert_eq!(one.stragglers, Vec::<String>::new());
-                assert!(one.p50_p99_last.is_some());
+            assert_eq!(known.edge.as_str(), edge);
+            if known.holds {
+                assert!(one.to_edges.is_some());
                 return;
             }
-            assert_eq!(one.stragglers, [edge]);
             assert!(
                 start.elapsed() < Duration::from_secs(30),
                 "no ack was written down"
