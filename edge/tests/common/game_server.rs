@@ -1,8 +1,10 @@
 //! A game server that does what the test says, over a real WebSocket.
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use liveevents_protocol::filter::Filter;
 use liveevents_protocol::message::{
     AckStatus, ClientAck, ClientHello, ClientMessage, Cursor, Level, SUBPROTOCOL, ServerMessage,
+    SnapshotMessage,
 };
 use liveevents_protocol::state::RegionState;
 use tokio::net::TcpStream;
@@ -85,11 +87,21 @@ impl GameServer {
     }
 
     pub async fn hello(&mut self, region: &str, position: Option<Cursor>) {
+        self.introduce(region, position, Filter::default()).await;
+    }
+
+    /// Says hello with a filter.
+    pub async fn introduce(&mut self, region: &str, position: Option<Cursor>, filter: Filter) {
         let hello = ClientHello {
             region: region.parse().unwrap(),
             level: Level::Region,
             position,
             build: None,
+            filter,
+            capabilities: Vec::new(),
+            client: None,
+            include_config: true,
+            language: None,
         };
         self.say(&ClientMessage::Hello(hello)).await;
     }
@@ -100,6 +112,7 @@ impl GameServer {
             epoch,
             version,
             status,
+            held_ms: 0,
         }))
         .await;
     }
@@ -129,8 +142,9 @@ impl GameServer {
     pub async fn update(&mut self) -> Cursor {
         let message = self.receive().await;
         let next = match message {
-            ServerMessage::Snapshot(snapshot) => {
-                RegionState::from_snapshot(snapshot.into_snapshot()).unwrap()
+            ServerMessage::Snapshot(first) => {
+                let whole = self.assemble(first).await;
+                RegionState::from_snapshot(whole.into_snapshot()).unwrap()
             }
             ServerMessage::Delta(delta) => {
                 let held = self
@@ -151,6 +165,25 @@ impl GameServer {
         };
         self.state = Some(next);
         at
+    }
+
+    /// Puts the pieces of a snapshot together.
+    pub async fn assemble(&mut self, first: SnapshotMessage) -> SnapshotMessage {
+        let mut whole = first;
+        assert_eq!(whole.index, 0);
+        while !whole.last {
+            match self.receive().await {
+                ServerMessage::Snapshot(mut piece) => {
+                    assert_eq!((piece.epoch, piece.to), (whole.epoch, whole.to));
+                    assert_eq!(piece.index, whole.index + 1);
+                    whole.contents.append(&mut piece.contents);
+                    whole.assignments.append(&mut piece.assignments);
+                    (whole.index, whole.last) = (piece.index, piece.last);
+                }
+                other => panic!("instead of the next piece: {other:?}"),
+            }
+        }
+        whole
     }
 
     /// Takes changes until it is at a version.

@@ -1,9 +1,9 @@
 //! Laws, tried on histories made at random.
 
-use liveevents_protocol::message::ServerMessage;
 use liveevents_protocol::state::RegionState;
 use proptest::prelude::*;
 
+use super::texts::{delta, encodings, press};
 use super::*;
 
 /// Puts and removals of a few events.
@@ -83,11 +83,9 @@ proptest! {
         let from = Version(from % (history.head().0 + 1));
         let published = Arc::new(told(&history, history.head().0));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let text = runtime.block_on(published.delta(from, NOW)).unwrap();
-        let parsed = ServerMessage::parse(str::from_utf8(&text).unwrap()).unwrap();
-        let ServerMessage::Delta(delta) = parsed else {
-            return Err(TestCaseError::fail("not a delta"));
-        };
+        let counted = encodings();
+        let told = runtime.block_on(published.delta(from, &None, press(&counted)));
+        let (_, delta) = delta(&told.unwrap());
         let receiver: &RegionState = history.state(from);
         let receiver = receiver.apply(&delta.into_delta()).unwrap();
         prop_assert!(receiver.same_as(published.state()));
