@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use liveevents_protocol::conditions::{Requires, WhenStale};
 use liveevents_protocol::id::EventId;
 use liveevents_protocol::json_text::JsonText;
 use liveevents_protocol::model::{BucketBy, Content, EventType, Localization};
 use liveevents_protocol::version::Revision;
+use serde_json::json;
 
 use super::fault::Faults;
 use super::fields::{EventFields, RecurrenceFields};
@@ -21,6 +23,7 @@ use super::wall_clock::Zone;
 use crate::limits;
 
 mod check;
+mod conditions;
 
 /// An event's content and time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +52,10 @@ pub struct Document {
     pub tags: Vec<String>,
     /// Whose bucketing key decides who gets a candidate.
     pub bucket_by: BucketBy,
+    /// Which game builds it is for.
+    pub requires: Requires,
+    /// Whether it is shown when news have not come for long.
+    pub when_stale: WhenStale,
 }
 
 impl Document {
@@ -85,6 +92,8 @@ impl Document {
         });
         let bucket_by = fields.bucket_by.as_deref().unwrap_or(BucketBy::PLAYER);
         check::bucket_by(&mut faults, bucket_by);
+        let requires = conditions::requires(&mut faults, fields.requires.as_ref());
+        let when_stale = conditions::when_stale(&mut faults, fields.when_stale.as_ref());
         check::size(&mut faults, fields);
 
         match (name, event_type, timing) {
@@ -102,6 +111,8 @@ impl Document {
                     max_participants,
                     tags,
                     bucket_by: BucketBy(bucket_by.to_owned()),
+                    requires,
+                    when_stale,
                 })
             }
             _ => Err(faults),
@@ -147,6 +158,8 @@ impl Document {
             max_participants: Some(self.max_participants.map(i64::from)),
             tags: Some(self.tags.clone()),
             bucket_by: Some(self.bucket_by.0.clone()),
+            requires: Some(conditions::requires_fields(&self.requires)),
+            when_stale: Some(json!(self.when_stale)),
         }
     }
 
@@ -163,8 +176,8 @@ impl Document {
             priority: self.priority,
             tags: self.tags.clone(),
             localizations: self.localizations.clone(),
-            requires: Default::default(),
-            when_stale: Default::default(),
+            requires: self.requires,
+            when_stale: self.when_stale,
             configuration: self.configuration.clone(),
         }
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use liveevents_protocol::json_text::JsonText;
 use liveevents_protocol::model::Localization;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// A field that `null` empties, while leaving it out keeps it.
 pub type Clearable<T> = Option<Option<T>>;
@@ -39,6 +40,31 @@ pub struct EventFields {
     pub max_participants: Clearable<i64>,
     pub tags: Option<Vec<String>>,
     pub bucket_by: Option<String>,
+    /// Left out of what is stored where nothing is required, so that an origin of the release before, which does not
+    /// know it, can read all other events. So is `when_stale` where it keeps.
+    #[serde(deserialize_with = "given", skip_serializing_if = "is_empty")]
+    pub requires: Clearable<RequiresFields>,
+    #[serde(skip_serializing_if = "keeps")]
+    pub when_stale: Option<Value>,
+}
+
+/// Fields of what a revision requires of a game.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "api.md says what each is")]
+pub struct RequiresFields {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_build: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_build: Option<String>,
+}
+
+fn is_empty<T>(field: &Clearable<T>) -> bool {
+    !matches!(field, Some(Some(_)))
+}
+
+fn keeps(field: &Option<Value>) -> bool {
+    field.as_ref().is_none_or(|rule| rule == "Keep")
 }
 
 /// Fields of a recurrence.
@@ -77,6 +103,8 @@ impl EventFields {
             max_participants: self.max_participants.or(base.max_participants),
             tags: self.tags.or(base.tags),
             bucket_by: self.bucket_by.or(base.bucket_by),
+            requires: self.requires.or(base.requires),
+            when_stale: self.when_stale.or(base.when_stale),
         }
     }
 }
@@ -113,5 +141,6 @@ mod tests {
     fn unknown_fields_are_refused() {
         assert!(serde_json::from_str::<EventFields>(r#"{"colour": 1}"#).is_err());
         assert!(serde_json::from_str::<EventFields>(r#"{"recurrence": {"colour": 1}}"#).is_err());
+        assert!(serde_json::from_str::<EventFields>(r#"{"requires": {"shader": 5}}"#).is_err());
     }
 }

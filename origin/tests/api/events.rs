@@ -2,6 +2,8 @@
 
 use axum::http::Method;
 use jiff::SignedDuration;
+use liveevents_origin::store;
+use liveevents_protocol::entry::{self, Entry};
 use liveevents_service::token::Role;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -333,4 +335,56 @@ async fn what_is_over_is_neither_edited_nor_judged_nor_deployed(pool: PgPool) {
             .await
             .refused(409, "CONFLICT");
     }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_an_event_requires_travels_with_its_revision(pool: PgPool) {
+    let origin = Origin::start(pool.clone()).await;
+    let admin = origin.admin();
+    let requires = json!({ "minBuild": "4.12", "maxBuild": "5.1.3" });
+    let when_stale = json!({ "hideAfter": "PT10M" });
+    let more = json!({ "requires": requires, "whenStale": when_stale });
+    admin.approved_event("sale", more).await;
+    let shown = admin.get("/events/sale").await.must(200);
+    assert_eq!(
+        (&shown["requires"], &shown["whenStale"]),
+        (&requires, &when_stale)
+    );
+    admin.deploy("sale", &["us-east"], 100.0).await;
+
+    let edit = json!({ "requires": null, "whenStale": "Keep", "displayName": "For all" });
+    let edited = admin.put("/events/sale", edit).await.must(200);
+    assert_eq!(
+        (&edited["requires"], &edited["whenStale"]),
+        (&Value::Null, &Value::Null)
+    );
+    let first = admin.get("/events/sale/revisions/1").await.must(200);
+    assert_eq!(
+        (&first["requires"], &first["whenStale"]),
+        (&requires, &when_stale)
+    );
+
+    let mut tx = store::begin_snapshot(&pool).await.unwrap();
+    let region = "us-east".parse().unwrap();
+    let (snapshot, _) = store::snapshot::read(&mut tx, &region)
+        .await
+        .unwrap()
+        .unwrap();
+    let content = snapshot
+        .entries
+        .iter()
+        .find_map(|stamped| match &stamped.entry {
+            Entry::Put(entry::Value::Content(content)) => Some(content.clone()),
+            _ => None,
+        });
+    let content = content.unwrap();
+    assert_eq!(json!(content.requires), requires);
+    assert_eq!(json!(content.when_stale), when_stale);
+
+    let wrong = json!({ "requires": { "minBuild": "5", "maxBuild": "4" }, "whenStale": "Hide" });
+    let at_fault = admin.post("/events", event("other", wrong)).await;
+    assert_eq!(
+        at_fault.refused(400, "VALIDATION_ERROR"),
+        ["requires.maxBuild", "whenStale"]
+    );
 }

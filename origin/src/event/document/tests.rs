@@ -52,6 +52,29 @@ fn each_rule_names_its_field() {
         (json!({"displayName": "x".repeat(201)}), "displayName"),
         (json!({"displayName": "two\nlines"}), "displayName"),
         (json!({"type": "Party"}), "type"),
+        (json!({"requires": {"minBuild": "v4"}}), "requires.minBuild"),
+        (
+            json!({"requires": {"maxBuild": "4.x"}}),
+            "requires.maxBuild",
+        ),
+        (
+            json!({"requires": {"minBuild": "4.10", "maxBuild": "4.9"}}),
+            "requires.maxBuild",
+        ),
+        (json!({"whenStale": "Hide"}), "whenStale"),
+        (json!({"whenStale": 5}), "whenStale"),
+        (
+            json!({"whenStale": {"hideAfter": "PT1M", "dim": true}}),
+            "whenStale",
+        ),
+        (
+            json!({"whenStale": {"hideAfter": "PT0S"}}),
+            "whenStale.hideAfter",
+        ),
+        (
+            json!({"whenStale": {"hideAfter": 5}}),
+            "whenStale.hideAfter",
+        ),
         (json!({"category": ""}), "category"),
         (json!({"timezone": "Mars/Olympus"}), "timezone"),
         (json!({"startTime": "2026-07-01T10:00:00"}), "startTime"),
@@ -209,4 +232,40 @@ fn a_draft_may_start_five_minutes_ago() {
     assert!(at("2026-07-01T10:05:00Z").is_ok());
     let faults = at("2026-07-01T10:05:01Z").unwrap_err().into_vec();
     assert_eq!(faults[0].field, "startTime");
+}
+
+#[test]
+fn conditions_are_kept_and_come_back_as_they_were_meant() {
+    let event = with(json!({
+        "requires": { "minBuild": "4.12.0", "maxBuild": "5" }, "whenStale": { "hideAfter": "PT10M" },
+    }));
+    let document = parse(&event).unwrap();
+    let content = document.to_content("sale".parse().unwrap(), Revision(1));
+    assert!(content.requires.admits("4.13".parse().ok()));
+    assert!(!content.requires.admits("5.0.1".parse().ok()));
+    assert_eq!(
+        content.when_stale.limit(),
+        Some(std::time::Duration::from_mins(10))
+    );
+
+    let fields = serde_json::to_value(document.to_fields()).unwrap();
+    assert_eq!(
+        fields["requires"],
+        json!({ "minBuild": "4.12", "maxBuild": "5.0" })
+    );
+    assert_eq!(fields["whenStale"], json!({ "hideAfter": "PT10M" }));
+    let again: EventFields = serde_json::from_value(fields.clone()).unwrap();
+    assert_eq!(Document::parse(&again).unwrap(), document);
+
+    // An edit takes them back, and then nothing of them is stored.
+    let edit = json!({ "requires": null, "whenStale": "Keep" }).to_string();
+    let edit: EventFields = serde_json::from_str(&edit).unwrap();
+    let edited = Document::parse(&edit.over(again)).unwrap();
+    assert!(edited.requires.is_nothing());
+    assert_eq!(edited.when_stale, WhenStale::Keep);
+    let fields = serde_json::to_value(edited.to_fields()).unwrap();
+    assert_eq!(
+        (fields.get("requires"), fields.get("whenStale")),
+        (None, None)
+    );
 }
