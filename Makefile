@@ -15,6 +15,8 @@ PREPARE := env -u DATABASE_URL deploy/services run -- sh -c \
   'cargo sqlx migrate run --source migrations && cargo sqlx prepare --workspace "$$@" -- --all-targets' -
 
 FUZZ_SECONDS ?= 30
+SECONDS ?= 600
+SEED ?=
 NEXTEST_ARGS ?=
 ADDR ?= 127.0.0.1:8099
 CONFORM_ARGS ?=
@@ -30,8 +32,13 @@ test: tools-nextest ## run all tests (NEXTEST_ARGS: what to add for nextest)
 	@examples=$$(deploy/lib/example-clients); SQLX_OFFLINE=true TEST_EXAMPLE_CLIENTS=$$examples \
 	  deploy/services run --nginx -- cargo nextest run --workspace $(NEXTEST_ARGS)
 
-bench: ## measure how fast changes reach 1000 game servers (SERVERS, CHANGES, RATE, RUNS)
+bench: ## measure an edge against the limit of this machine (SCENARIO=fanout: one of them; RUNS)
 	@deploy/bench
+
+chaos: ## break everything for SECONDS (600) and see that nothing is lost (SEED: repeat a schedule of faults)
+	@SQLX_OFFLINE=true cargo build --workspace --bins
+	@SQLX_OFFLINE=true CHAOS_SECONDS=$(SECONDS) CHAOS_SEED=$(SEED) deploy/services run -- \
+	  cargo test -p liveevents-loadtest --test chaos for_a_long_time -- --ignored --nocapture
 
 lint: tools-deny tools-sqlx ## check format, lints, examples in docs, dependencies, SQL against the migrations, shell scripts
 	cargo fmt --all --check

@@ -20,6 +20,17 @@ pub struct GameServer {
 impl GameServer {
     /// Connects to one address, impatiently.
     pub fn connect(name: &str, region: &str, address: &str, token: &str) -> Self {
+        Self::connect_with(name, region, address, token, |_| {})
+    }
+
+    /// The same, with something else in its configuration.
+    pub fn connect_with(
+        name: &str,
+        region: &str,
+        address: &str,
+        token: &str,
+        configure: impl FnOnce(&mut ClientConfig),
+    ) -> Self {
         let seen: Arc<Mutex<Vec<Update>>> = Arc::default();
         let record = Arc::clone(&seen);
         let addresses = vec![address.parse().unwrap()];
@@ -32,6 +43,7 @@ impl GameServer {
             backoff_max: Duration::from_millis(200),
             ..Timing::default()
         };
+        configure(&mut config);
         Self {
             name: name.to_owned(),
             client: Client::connect(config).unwrap(),
@@ -49,6 +61,17 @@ impl GameServer {
     /// The version that it holds, 0 before the first.
     pub fn version(&self) -> u64 {
         self.client.state().map_or(0, |state| state.version().0)
+    }
+
+    /// What it was shown, but for the first so many.
+    pub fn seen_since(&self, from: usize) -> Vec<Update> {
+        self.seen
+            .lock()
+            .unwrap()
+            .iter()
+            .skip(from)
+            .cloned()
+            .collect()
     }
 
     /// Waits until it holds this version of this epoch, or a later one of it.

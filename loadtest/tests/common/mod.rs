@@ -15,6 +15,7 @@ pub mod game_server;
 pub mod process;
 pub mod proxy;
 pub mod redis;
+pub mod redis_server;
 pub mod rest;
 pub mod server;
 

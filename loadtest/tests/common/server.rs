@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::database::{Database, postgres};
-use super::{unique, variable};
+use super::{eventually, unique, variable};
 
 /// A server and its data folder.
 pub struct Server {
@@ -49,18 +49,23 @@ impl Server {
 
     /// Starts it, where it listened before.
     pub fn start(&self) {
+        run(&mut self.start_command());
+    }
+
+    fn start_command(&self) -> Command {
         let options = format!(
             "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off -c max_connections=200",
             self.port
         );
         // Its log goes to a file: a pipe would be kept open by the server that outlives pg_ctl.
         let log = self.folder.with_extension("log");
-        run(postgres("pg_ctl")
+        let mut command = postgres("pg_ctl");
+        command
             .args(["-s", "-w", "-t", "60", "start", "-o", &options, "-l"])
             .arg(log)
             .arg("-D")
-            .arg(&self.folder)
-            .stdout(std::process::Stdio::null()));
+            .arg(&self.folder);
+        command
     }
 
     /// Stops it. `immediate` is a crash.
@@ -68,6 +73,26 @@ impl Server {
         run(postgres("pg_ctl")
             .args(["-s", "-w", "stop", "-m", mode, "-D"])
             .arg(&self.folder));
+    }
+
+    /// Kills it (SIGKILL to its first process, at whose end the others end).
+    pub fn kill(&self) {
+        let pid = std::fs::read_to_string(self.folder.join("postmaster.pid")).unwrap();
+        let pid = pid.lines().next().unwrap();
+        run(Command::new("sh").args(["-c", &format!("kill -KILL {pid}")]));
+    }
+
+    /// Starts it after a kill, once what was left of it has ended.
+    pub async fn start_again(&self) {
+        eventually("a killed Postgres was there again", || async {
+            self.start_command()
+                .output()
+                .unwrap()
+                .status
+                .success()
+                .then_some(())
+        })
+        .await;
     }
 
     /// The address of its first database.
