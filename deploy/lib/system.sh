@@ -5,7 +5,7 @@ pids=()
 edges=()
 
 # start_system DIR BIN REGION...: an origin and an edge in each region, of the programs in BIN, with their files in
-# DIR. Sets edges to what liveevents-loadtest wants to hear of them.
+# DIR. Sets edges to what liveevents-loadtest wants to hear of them. EDGE_CONNECTIONS bounds each edge's game servers.
 start_system() {
   local bin=$2 region
   system=$1
@@ -22,7 +22,8 @@ start_system() {
     LIVEEVENTS_DATA_DIR=$system/origin launch origin "$bin/liveevents-origin"
   for region in "$@"; do
     LIVEEVENTS_REDIS_URL=$REDIS_URL LIVEEVENTS_ORIGINS=$(address origin quic) LIVEEVENTS_REGION=$region \
-      LIVEEVENTS_EDGE_ID=local-$region LIVEEVENTS_CA_FILE=$system/origin/tls/ca.pem \
+      LIVEEVENTS_EDGE_ID=local-$region LIVEEVENTS_GAME_SERVERS_CONNECTIONS=${EDGE_CONNECTIONS-} \
+      LIVEEVENTS_CA_FILE=$system/origin/tls/ca.pem \
       LIVEEVENTS_TRUST_KEY_FILE=$system/origin/trust-key LIVEEVENTS_ENROLMENT_TOKEN_FILE=$system/origin/edge-token \
       launch "edge-$region" "$bin/liveevents-edge"
     edges+=(--edge "$region=http://$(address "edge-$region" http)")

@@ -77,3 +77,6 @@ pub(crate) const CALLERS: u32 = 16;
 
 /// How long all game servers may take to come back after a storm before it counts as failed.
 pub(crate) const STORM: Duration = Duration::from_secs(60);
+
+/// Connections waiting for the bare loop to accept them: more than are on their way at once.
+pub(crate) const BACKLOG: u32 = 1_024;

@@ -42,7 +42,7 @@ pub fn serve(bare: &Bare) -> Result<(), Failure> {
 }
 
 fn serve_all(bare: &Bare) -> io::Result<Done> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let listener = listen()?;
     tell(&Listening {
         address: listener.local_addr()?,
     })?;
@@ -71,6 +71,15 @@ fn serve_all(bare: &Bare) -> io::Result<Done> {
         deliveries: u64::from(bare.frames) * sockets.len() as u64,
         cpu_seconds: cpu.as_secs_f64(),
     })
+}
+
+/// The standard library's backlog of 128 would lose connections that say nothing.
+fn listen() -> io::Result<TcpListener> {
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let listener = socket.listen(limits::BACKLOG)?.into_std()?;
+    listener.set_nonblocking(false)?;
+    Ok(listener)
 }
 
 /// A frame that looks like a delta, of so many bytes on the wire.

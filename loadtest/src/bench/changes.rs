@@ -28,11 +28,10 @@ impl Dial {
     /// Makes the event and deploys it for the first time.
     pub(super) async fn create(scene: &Scene) -> Result<Self, Failure> {
         let now = crate::clock::now();
-        let until = second(OCCURRENCES * 86_400);
         let document = event(&json!({
             "eventId": format!("bench-dial-{}", now.as_microsecond()),
-            "endTime": second(1_800),
-            "recurrence": { "rule": "FREQ=DAILY", "zone": "UTC", "duration": "PT30M", "until": until },
+            "endTime": second(OCCURRENCES * 86_400 - 3_600),
+            "recurrence": { "rule": "FREQ=DAILY", "zone": "UTC", "duration": "PT30M" },
             "configuration": { "version": "1.0" },
         }));
         let created = scene.rest.create_event(document.to_string()).await?;
@@ -126,9 +125,9 @@ pub(super) enum Fate {
     Stored,
 }
 
-/// Makes so many events of 1 KB of configuration.
+/// Makes so many events of 1 KB of configuration, and with texts as short as they come.
 pub(super) async fn populate(scene: &Arc<Scene>, events: u32, fate: Fate) -> Result<(), Failure> {
-    let name = format!("bench-{}", crate::clock::now().as_microsecond());
+    let name = format!("b{}", crate::clock::now().as_millisecond());
     let next = Arc::<AtomicU32>::default();
     let mut callers = JoinSet::new();
     for _ in 0..limits::CALLERS.min(events) {
@@ -173,11 +172,9 @@ async fn one(scene: &Scene, name: &str, fate: Fate) -> Result<(), Failure> {
 fn event(fields: &Value) -> Value {
     let mut document = json!({
         "displayName": "Benchmark",
-        "description": "Made by liveevents-loadtest; nothing depends on it.",
         "type": "RetentionCampaign",
         "startTime": second(-60),
         "timezone": "UTC",
-        "tags": ["loadtest"],
     });
     for (name, value) in fields.as_object().into_iter().flatten() {
         document[name] = value.clone();
