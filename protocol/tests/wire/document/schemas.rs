@@ -43,6 +43,11 @@ impl Schemas {
         Self(schemas.collect())
     }
 
+    /// The types of all messages.
+    pub(super) fn kinds(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
     fn of(&self, message: &Json) -> &Schema {
         let kind = message["type"].as_str().unwrap();
         self.0
@@ -130,8 +135,7 @@ fn every_sample_is_documented_and_every_message_has_a_sample() {
         schemas.assert_documented(&message);
         told.insert(message["type"].as_str().unwrap().to_owned());
     }
-    let schemas: Vec<_> = schemas.0.keys().cloned().collect();
-    assert_eq!(told.into_iter().collect::<Vec<_>>(), schemas);
+    assert_eq!(told.into_iter().collect::<Vec<_>>(), schemas.kinds());
 }
 
 #[test]
