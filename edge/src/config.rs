@@ -11,6 +11,7 @@ use liveevents_protocol::id::{EdgeId, Installation, RegionId};
 use liveevents_service::config::{
     DEVELOPMENT_INSTALLATION, Environment, Faults, Reader, Valid, Value,
 };
+use liveevents_service::http::Quota;
 use liveevents_service::logs;
 use liveevents_service::trust::TrustKey;
 use rustls::RootCertStore;
@@ -48,6 +49,8 @@ pub struct Config {
     pub admission_rate: u32,
     /// Over how long game servers are sent away when this edge ends.
     pub drain: Duration,
+    /// How often one player's events may be asked for in a minute; 0 is no limit.
+    pub player_reads: u32,
     /// From what age on it counts as not ready.
     pub max_age: Duration,
     /// How log lines look, and which there are.
@@ -101,7 +104,8 @@ impl Config {
         let game_servers = r.within("game_servers.connections", 1..=1_000_000);
         let connections_per_token = r.within("game_servers.connections_per_token", 1..=1_000_000);
         let admission_rate = r.within("game_servers.admission", 1..=1_000_000);
-        let drain = r.duration("drain.spread");
+        let drain = r.duration("shutdown.drain");
+        let player_reads = r.within("players.reads_per_minute", 0..=Quota::MAX);
         let max_age = r.duration("ready.max_age");
         let format = r.parse::<logs::Choice>("log.format");
         let filter = r.parse::<logs::Filter>("log.filter");
@@ -120,6 +124,7 @@ impl Config {
             connections_per_token: connections_per_token.get(ok),
             admission_rate: admission_rate.get(ok),
             drain: drain.get(ok),
+            player_reads: player_reads.get(ok),
             max_age: max_age.get(ok),
             log: (format.get(ok).resolve(environment.get(ok)), filter.get(ok)),
             ready_file: ready_file.get(ok),

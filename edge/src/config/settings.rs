@@ -86,10 +86,16 @@ pub const SETTINGS: &[Setting] = &[
          come again, spread over the time that they need.",
     ),
     Setting::with_default(
-        "drain.spread",
+        "shutdown.drain",
         "PT10S",
         "Over how long game servers are asked to come to other edges when this one ends (SIGTERM). It serves them \
          until they have left, at most 5 s longer.",
+    ),
+    Setting::with_default(
+        "players.reads_per_minute",
+        "1000",
+        "How often one player's events may be asked for in a minute at this edge, by whomever, 1 to 10000; more is \
+         refused with 429. 0 is no limit.",
     ),
     Setting::with_default(
         "ready.max_age",

@@ -48,6 +48,7 @@ impl Setup {
                 &identity.token(Role::Edge, "edge-1", &["us-east"]),
             )
             .with("http-listen", "127.0.0.1:0")
+            .with("shutdown-drain", "PT1S")
     }
 
     /// The same with another value.

@@ -12,12 +12,14 @@
     reason = "a test fails by it"
 )]
 
+pub mod crowd;
 pub mod edge;
 pub mod game_server;
 pub mod history;
 pub mod identity;
 pub mod origin;
 pub mod proxy;
+pub mod world;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
