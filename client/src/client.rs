@@ -1,74 +1,72 @@
-//! The handle: starts the client's one task, reads what it holds, ends it.
+//! The handle of a client that holds its region: starts its tasks, reads what it holds, ends them.
 
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
-use liveevents_protocol::evaluate::{self, Keys, Moment};
-use liveevents_protocol::id::{EdgeId, Installation, RegionId};
-use liveevents_protocol::message::Cursor;
-use liveevents_protocol::model::Content;
+use liveevents_protocol::evaluate::{Asker, Moment};
+use liveevents_protocol::id::EventId;
+use liveevents_protocol::message::{
+    ClientNack, Cursor, Level, PlayerMessage, QueryResult, RefusedMessage,
+};
 use liveevents_protocol::state::RegionState;
+use liveevents_protocol::version::Revision;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::address::Address;
-use crate::clock::{Clock, Offset};
+use crate::changes::Changes;
 use crate::config::{ClientConfig, ConfigError};
-use crate::disconnected::Disconnected;
+use crate::link::Link;
+use crate::requests::{self, Asking, QueryError};
+use crate::role::{Holder, Role};
 use crate::routes::Routes;
+use crate::shared::Shared;
+use crate::state_file::{self, StateFile};
 use crate::subscription;
+use crate::view::{Shown, View};
 
-/// A game server's copy of its region, kept current by a task that this handle owns: dropping the handle
-/// aborts it, [`Client::close`] ends it in order.
+/// A game server's copy of its region, kept current by tasks that this handle owns: dropping the handle
+/// aborts them, [`Client::close`] ends them in order.
 ///
 /// Reading never waits and never locks. Without an edge it reads what was last known.
 #[derive(Debug)]
 pub struct Client {
+    config: Arc<ClientConfig>,
     shared: Arc<Shared>,
+    holder: Arc<Holder>,
+    asking: Asking,
+    file: StateFile,
     shutdown: CancellationToken,
-    task: JoinSet<()>,
+    tasks: JoinSet<()>,
+    /// Ends the streams of changes when the handle goes.
+    _guard: DropGuard,
 }
 
-/// How the client stands with its edges.
-#[derive(Debug, Clone)]
-pub enum Link {
-    /// On its way to this one.
-    Connecting {
-        /// Where.
-        address: Address,
-    },
-    /// Subscribed.
-    Connected {
-        /// Where.
-        address: Address,
-        /// What the edge calls itself.
-        edge: EdgeId,
-    },
-    /// Waiting before the next try.
-    Away {
-        /// What became of the last one.
-        because: Disconnected,
-        /// How long it waits.
-        retry_in: Duration,
-    },
+/// That there is something to read, and where it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ready {
+    /// What is held.
+    pub cursor: Cursor,
+    /// Who has told it.
+    pub source: Source,
 }
 
-/// An event that is shown to a player.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown {
-    /// What is shown.
-    pub content: Content,
-    /// Whether it is the candidate rather than the live revision.
-    pub candidate: bool,
-    /// When the current occurrence ends.
-    pub closes: Option<Timestamp>,
+/// Where what is held comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// An edge has told it, or that it is current.
+    Edge,
+    /// The state file; no edge was heard yet.
+    StateFile {
+        /// When it was current; unknown if no edge had said.
+        current_at: Option<Timestamp>,
+    },
 }
 
 impl Client {
-    /// Starts a client. It connects, and keeps connecting, until it is closed.
+    /// Starts a client. It reads the state file, if there is one to be used, connects, and keeps connecting, until it
+    /// is closed. A state file that cannot be used is no error, [`Client::state_file`] says why.
     ///
     /// # Errors
     /// If the configuration lacks something.
@@ -77,59 +75,140 @@ impl Client {
     /// Outside a tokio runtime.
     pub fn connect(config: ClientConfig) -> Result<Self, ConfigError> {
         config.check()?;
+        if config.level == Level::Watch {
+            return Err(ConfigError::Level);
+        }
         let routes = Routes::new(config.addresses.clone(), &config.timing, rand::random())
             .ok_or(ConfigError::NoAddress)?;
-        let shared = Arc::new(Shared::new(config.clock.clone(), routes.current().clone()));
+        let config = Arc::new(config);
+        let shared = Shared::new(config.clock.clone(), routes.current().clone());
+        let shared = Arc::new(shared);
+        let holder = Arc::new(Holder::default());
+        let file = state_file::start(&config, &shared, &holder);
         let shutdown = CancellationToken::new();
-        let mut task = JoinSet::new();
-        task.spawn(subscription::run(
-            config,
+        let (asking, requests) = requests::channel();
+        let mut tasks = JoinSet::new();
+        if let Some(path) = file.to_write(&config) {
+            tasks.spawn(state_file::keep(
+                path,
+                Arc::clone(&config),
+                Arc::clone(&shared),
+                Arc::clone(&holder),
+                shutdown.clone(),
+            ));
+        }
+        tasks.spawn(subscription::run(
+            Arc::clone(&config),
             routes,
             Arc::clone(&shared),
+            Role::Hold(config.level, Arc::clone(&holder)),
+            requests,
             shutdown.clone(),
         ));
         Ok(Self {
+            config,
             shared,
+            holder,
+            asking,
+            file,
+            _guard: shutdown.clone().drop_guard(),
             shutdown,
-            task,
+            tasks,
         })
     }
 
-    /// All that the region serves; `None` until the first snapshot.
-    #[must_use]
-    pub fn state(&self) -> Option<Arc<RegionState>> {
-        self.shared.state.load_full()
+    /// Waits until there is something to read: an edge's word, or the state file. An empty region is something.
+    pub async fn ready(&self) -> Ready {
+        let mut positions = self.shared.positions();
+        loop {
+            let held = *positions.borrow_and_update();
+            if let Some(cursor) = held {
+                let source = match self.file.loaded() {
+                    Some(current_at) if !self.shared.is_synced() => {
+                        Source::StateFile { current_at }
+                    }
+                    _ => Source::Edge,
+                };
+                return Ready { cursor, source };
+            }
+            wait(&mut positions).await;
+        }
     }
 
-    /// What the player with these bucketing keys is shown now, highest priority first. Contents are
-    /// copied; [`evaluate::shown`] on [`Client::state`] at [`Client::edge_time`] borrows them instead.
+    /// Waits until an edge has told what is held, or that it is current.
+    pub async fn synced(&self) {
+        let mut syncs = self.shared.syncs();
+        while !*syncs.borrow_and_update() {
+            wait(&mut syncs).await;
+        }
+    }
+
+    /// All that the region serves; `None` until there is something.
     #[must_use]
-    pub fn shown(&self, keys: Keys<'_>) -> Vec<Shown> {
-        let state = self.shared.state.load();
-        let Some(state) = state.as_deref() else {
+    pub fn state(&self) -> Option<Arc<RegionState>> {
+        self.holder.state.load_full()
+    }
+
+    /// One look at what is held now: however many questions it is asked, they are about one version and one moment.
+    /// The quickest way to ask, nothing is copied.
+    #[must_use]
+    pub fn view(&self) -> Option<View> {
+        View::of(&self.holder, self.moment(), self.config.build)
+    }
+
+    /// What is shown of one event now, if anything.
+    #[must_use]
+    pub fn event<'a>(&self, event: &EventId, asker: impl Into<Asker<'a>>) -> Option<Shown> {
+        let view = self.view()?;
+        Shown::of(view.state(), view.event(event, asker)?)
+    }
+
+    /// What is shown now, highest priority first.
+    #[must_use]
+    pub fn shown<'a>(&self, asker: impl Into<Asker<'a>>) -> Vec<Shown> {
+        let Some(view) = self.view() else {
             return Vec::new();
         };
-        evaluate::shown(state, &keys.into(), Moment::fresh(self.edge_time()))
-            .into_iter()
-            .map(|shown| Shown {
-                content: shown.content.clone(),
-                candidate: shown.candidate,
-                closes: shown.closes,
-            })
+        let shown = view.shown(asker).into_iter();
+        shown
+            .filter_map(|shown| Shown::of(view.state(), shown))
             .collect()
     }
 
-    /// The edge's time, by which events open and close. Before the first welcome it is our own.
+    /// A stream of what changes from now on, beginning with all that is there.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        Changes::new(
+            Arc::clone(&self.shared),
+            Arc::clone(&self.holder),
+            self.shutdown.clone(),
+        )
+    }
+
+    /// The edge's time, by which events open and close. Before the first welcome it is our own. It goes on by the
+    /// monotonic clock between two words of the edge, so a jump of the wall clock moves nothing.
     #[must_use]
     pub fn edge_time(&self) -> Timestamp {
-        self.shared.offset.edge_time(self.shared.clock.now())
+        self.shared.clock.now()
+    }
+
+    /// The edge's time, and how long ago somebody heard the origin for us, by which events that say so are hidden.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        self.shared.moment()
+    }
+
+    /// When somebody last heard the origin for us, by the edge's time.
+    #[must_use]
+    pub fn contact_at(&self) -> Option<Timestamp> {
+        self.shared.freshness.contact_at()
     }
 
     /// Wakes whenever the client has gone forward. The value is where it is; what lies between two looks
     /// may be skipped. When it wakes, readers see that version or a later one, and the observer has.
     #[must_use]
     pub fn changed(&self) -> watch::Receiver<Option<Cursor>> {
-        self.shared.position.subscribe()
+        self.shared.positions()
     }
 
     /// How it stands with its edges, and wakes when that changes.
@@ -138,71 +217,75 @@ impl Client {
         self.shared.link.subscribe()
     }
 
-    /// Says goodbye to the edge and ends the task. What is not said within [`crate::Timing::close`]
-    /// is left unsaid.
+    /// What the edge refused last, and wakes when it refuses something.
+    #[must_use]
+    pub fn refused(&self) -> watch::Receiver<Option<RefusedMessage>> {
+        self.shared.refused.subscribe()
+    }
+
+    /// What became of the state file when the client started.
+    #[must_use]
+    pub fn state_file(&self) -> &StateFile {
+        &self.file
+    }
+
+    /// Events that are not as the edge told them last, since something of them could not be read: they stay as they
+    /// were. The edge was told.
+    #[must_use]
+    pub fn unread(&self) -> BTreeSet<EventId> {
+        self.holder.unread()
+    }
+
+    /// Says that players see this version and all before it. Needed with
+    /// [`crate::AckPolicy::ByApplication`] only.
+    pub fn applied(&self, cursor: Cursor) {
+        self.holder.applied.send_replace(Some(cursor));
+    }
+
+    /// Says that an event cannot be used here, and why; for people, in at most
+    /// [`liveevents_protocol::limits::MAX_REASON`] bytes. It breaches the gate of the deployment that brought it.
+    /// Without an edge it is said to the next one. `false` if nothing is held yet, or too much is to be said.
+    pub fn nack(&self, event: &EventId, revision: Option<Revision>, reason: &str) -> bool {
+        let Some(held) = self.shared.cursor() else {
+            return false;
+        };
+        self.asking.nack(ClientNack {
+            epoch: held.epoch,
+            version: held.version,
+            event_id: event.clone(),
+            revision,
+            reason: crate::requests::shortened(reason),
+        })
+    }
+
+    /// Asks the edge what up to [`liveevents_protocol::limits::MAX_QUERY`] players are shown now.
+    ///
+    /// # Errors
+    /// If no edge answers, or it refuses.
+    pub async fn query(&self, players: Vec<PlayerMessage>) -> Result<QueryResult, QueryError> {
+        self.asking.query(players, self.config.include_config).await
+    }
+
+    /// Says goodbye to the edge, writes the state file, and ends the tasks. What is not said within
+    /// [`crate::Timing::close`] is left unsaid.
     pub async fn close(mut self) {
         self.shutdown.cancel();
-        while let Some(ended) = self.task.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "the client's task failed");
-            }
+        end(&mut self.tasks).await;
+    }
+}
+
+/// Waits for the tasks' end.
+pub(crate) async fn end(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a task of the client failed");
         }
     }
 }
 
-/// What the task writes and the handle reads.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) state: ArcSwapOption<RegionState>,
-    pub(crate) offset: Offset,
-    pub(crate) link: watch::Sender<Link>,
-    position: watch::Sender<Option<Cursor>>,
-    clock: Clock,
-    /// Of the first edge that welcomed us.
-    installation: OnceLock<Installation>,
-}
-
-impl Shared {
-    fn new(clock: Clock, address: Address) -> Self {
-        Self {
-            state: ArcSwapOption::empty(),
-            offset: Offset::default(),
-            link: watch::Sender::new(Link::Connecting { address }),
-            position: watch::Sender::new(None),
-            clock,
-            installation: OnceLock::new(),
-        }
-    }
-
-    /// What is held.
-    pub(crate) fn cursor(&self) -> Option<Cursor> {
-        *self.position.borrow()
-    }
-
-    /// Shows readers a state.
-    pub(crate) fn show(&self, state: Arc<RegionState>) {
-        self.state.store(Some(state));
-    }
-
-    /// Wakes those who wait for what is shown.
-    pub(crate) fn wake(&self, cursor: Cursor) {
-        self.position.send_replace(Some(cursor));
-    }
-
-    /// Refuses an edge of another installation: its epochs say nothing about ours.
-    pub(crate) fn belongs_to(
-        &self,
-        installation: &Installation,
-        region: &RegionId,
-        config: &ClientConfig,
-    ) -> Result<(), Disconnected> {
-        let ours = self.installation.get_or_init(|| installation.clone());
-        if ours == installation && *region == config.region {
-            return Ok(());
-        }
-        Err(Disconnected::Foreign {
-            ours: format!("{ours} in {}", config.region),
-            theirs: format!("{installation} in {region}"),
-        })
+/// Waits for a change. The sender is in what the handle holds, and does not end before it.
+pub(crate) async fn wait<T>(receiver: &mut watch::Receiver<T>) {
+    if receiver.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }

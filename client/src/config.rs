@@ -1,12 +1,15 @@
 //! What a game server says about itself and its edges.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use liveevents_protocol::build::Build;
-use liveevents_protocol::id::RegionId;
+use liveevents_protocol::filter::{Filter, TooMuch};
+use liveevents_protocol::id::{Installation, RegionId};
+use liveevents_protocol::message::Level;
 use liveevents_protocol::state::RegionState;
 use liveevents_protocol::version::{Epoch, Version};
 
@@ -15,8 +18,8 @@ use crate::clock::Clock;
 use crate::limits;
 use crate::tls::Tls;
 
-/// Everything a [`crate::Client`] needs to know. Make one with [`ClientConfig::new`] and change what
-/// should be different.
+/// Everything a [`crate::Client`] or [`crate::WatchClient`] needs to know. Make one with [`ClientConfig::new`] and
+/// change what should be different.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
     /// The region that the game server is in.
@@ -26,8 +29,25 @@ pub struct ClientConfig {
     pub addresses: Vec<Address>,
     /// Proof that it may subscribe.
     pub token: Token,
-    /// The game's build.
+    /// Whose events are expected. Left out, it is that of the first edge, or of the state file; an edge of
+    /// another is refused either way.
+    pub installation: Option<Installation>,
+    /// [`Level::Region`] or [`Level::Local`]. Both hold the region's state; the latter says that this client
+    /// evaluates it for its players. A [`crate::WatchClient`] has its own.
+    pub level: Level,
+    /// Which events are wanted. Every one, if no list is given.
+    pub filter: Filter,
+    /// The game's build. It decides what is shown where the asker says none.
     pub build: Option<Build>,
+    /// Who says that players see a version.
+    pub ack_policy: AckPolicy,
+    /// Where to keep the last known state, so that the game server starts with every edge away. One file for
+    /// each process. Not for a [`crate::WatchClient`].
+    pub state_file: Option<PathBuf>,
+    /// For a [`crate::WatchClient`]: whether events come with their configuration.
+    pub include_config: bool,
+    /// For a [`crate::WatchClient`]: the language of those players that name none.
+    pub language: Option<String>,
     /// Whom to trust, for `wss://` addresses.
     pub tls: Option<Tls>,
     /// The time here; the edge's time is reckoned from it.
@@ -38,15 +58,34 @@ pub struct ClientConfig {
     pub timing: Timing,
 }
 
+/// Who says that players see a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AckPolicy {
+    /// The client, as soon as readers can see it: acked as Applied.
+    #[default]
+    OnArrival,
+    /// The application, by [`crate::Client::applied`], for instance when the match ends: until then acked as
+    /// Deferred.
+    ByApplication,
+}
+
 impl ClientConfig {
-    /// A plain configuration: no build, no TLS, a steady clock, usual timing.
+    /// A plain configuration: level Region, everything wanted, acked on arrival, no file, no build, no TLS, a steady
+    /// clock, usual timing.
     #[must_use]
     pub fn new(region: RegionId, addresses: Vec<Address>, token: Token) -> Self {
         Self {
             region,
             addresses,
             token,
+            installation: None,
+            level: Level::Region,
+            filter: Filter::default(),
             build: None,
+            ack_policy: AckPolicy::default(),
+            state_file: None,
+            include_config: true,
+            language: None,
             tls: None,
             clock: Clock::steady(),
             observer: None,
@@ -55,6 +94,7 @@ impl ClientConfig {
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        self.filter.check()?;
         match self.addresses.iter().find(|a| a.is_secure()) {
             Some(address) if self.tls.is_none() => Err(ConfigError::NoTls {
                 address: address.clone(),
@@ -64,7 +104,7 @@ impl ClientConfig {
     }
 }
 
-/// What is missing in a configuration.
+/// What is wrong with a configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// Nowhere to connect to.
@@ -76,6 +116,15 @@ pub enum ConfigError {
         /// The first such address.
         address: Address,
     },
+    /// A client that holds the region watches nobody.
+    #[error("level must be Region or Local; for Watch there is WatchClient")]
+    Level,
+    /// A client that watches has no region's state to keep.
+    #[error("state_file is for level Region or Local")]
+    StateFile,
+    /// More than an edge takes.
+    #[error(transparent)]
+    Filter(#[from] TooMuch),
 }
 
 /// A bearer token, or where to get one. Never shown by `Debug`.
@@ -89,8 +138,8 @@ impl Token {
         Self::provider(move || token.clone())
     }
 
-    /// Asked before each connection, so that a token renewed elsewhere is used from then on. It is
-    /// called from the client's task and must not block.
+    /// Asked before each connection, and when the edge says that the present one expires, so that a token renewed
+    /// elsewhere is used from then on. It is called from the client's task and must not block.
     pub fn provider(token: impl Fn() -> String + Send + Sync + 'static) -> Self {
         Self(Arc::new(token))
     }
@@ -165,6 +214,8 @@ pub struct Timing {
     pub fix_rest: Duration,
     pub stable_after: Duration,
     pub ahead_patience: Duration,
+    pub state_file_every: Duration,
+    pub state_file_refresh: Duration,
 }
 
 impl Default for Timing {
@@ -181,6 +232,8 @@ impl Default for Timing {
             fix_rest: limits::FIX_REST,
             stable_after: limits::STABLE_AFTER,
             ahead_patience: limits::AHEAD_PATIENCE,
+            state_file_every: limits::STATE_FILE_EVERY,
+            state_file_refresh: limits::STATE_FILE_REFRESH,
         }
     }
 }

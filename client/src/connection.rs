@@ -1,32 +1,43 @@
 //! One connection: hello with what is held, welcome, then whatever the edge sends, until it ends.
 //!
 //! What has come is shown to readers, then to the observer, then those who wait are woken, then it is
-//! acked: an ack says that it is applied. A connection never changes what is held in any other way than [`crate::replica`] says.
+//! acked: an ack says that it is applied. A connection never changes what is held in any other way than
+//! [`crate::replica`] says.
 
-use std::sync::Arc;
+mod acks;
+mod assembly;
+mod greeting;
+mod queries;
+mod taking;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::message::{
-    AckStatus, Ahead, ClientAck, ClientHello, ClientMessage, Cursor, DeltaMessage, ErrorMessage,
-    Goaway, Level, ServerMessage, SnapshotMessage, Welcome,
+    ClientMessage, Contact, Cursor, ErrorMessage, Goaway, RefusedMessage, Renewal, ServerMessage,
 };
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::address::Address;
-use crate::client::{Link, Shared};
-use crate::config::{ClientConfig, Update};
+use crate::client::wait;
+use crate::config::ClientConfig;
 use crate::disconnected::Disconnected;
-use crate::limits::MAX_GOAWAY;
-use crate::replica::{self, Taken};
-use crate::socket::Socket;
+use crate::limits::{MAX_GOAWAY, TOKEN_AGAIN};
+use crate::requests::{Request, Requests};
+use crate::role::Role;
+use crate::shared::Shared;
+use crate::socket::{Received, Socket};
+use acks::Acks;
+use assembly::Assembly;
+use queries::Queries;
 
 /// What the connections of one client have in common.
 pub(crate) struct Context<'a> {
     pub(crate) config: &'a ClientConfig,
     pub(crate) shared: &'a Shared,
+    pub(crate) role: &'a Role,
     pub(crate) shutdown: &'a CancellationToken,
     /// Whether there is another address, so that leaving an edge that is behind can help.
     pub(crate) has_others: bool,
@@ -39,6 +50,16 @@ pub(crate) struct Connection<'a> {
     /// When anything last came.
     heard: Instant,
     pinged: bool,
+    acks: Acks,
+    assembly: Assembly,
+    queries: Queries,
+    /// Up to where the application has applied.
+    applied: Option<watch::Receiver<Option<Cursor>>>,
+    /// The players told to this edge, and as of which of the application's words.
+    watched: BTreeMap<String, u64>,
+    token: String,
+    /// When to ask for a newer token again.
+    renew_at: Option<Instant>,
     /// When to leave, if the edge is going away.
     leave_at: Option<Instant>,
     /// Since when the edge is behind.
@@ -57,87 +78,38 @@ pub(crate) enum End {
     Disconnected(Disconnected),
 }
 
-impl<'a> Connection<'a> {
-    /// Connects, says hello, and is welcomed.
-    pub(crate) async fn open(
-        context: &'a Context<'a>,
-        address: &Address,
-    ) -> Result<Self, Disconnected> {
-        let mut connection = Self {
-            context,
-            socket: Socket::open(context.config, address).await?,
-            heard: Instant::now(),
-            pinged: false,
-            leave_at: None,
-            behind_since: None,
-            complaint: None,
-            has_worked: false,
-        };
-        match connection.greet(address).await {
-            Ok(()) => Ok(connection),
-            Err(disconnected) => {
-                let disconnected = connection.explain(disconnected);
-                connection.socket.abandon(context.config.timing.close).await;
-                Err(disconnected)
-            }
-        }
-    }
+/// What a connection wakes for.
+enum Event {
+    Received(Result<Received, Disconnected>),
+    Asked(Request),
+    /// The application has applied something.
+    Applied,
+    /// The application watches others than before.
+    Watches,
+    Timer,
+}
 
-    async fn greet(&mut self, address: &Address) -> Result<(), Disconnected> {
-        let Context { config, shared, .. } = self.context;
-        let hello = ClientMessage::Hello(ClientHello {
-            region: config.region.clone(),
-            level: Level::Region,
-            position: shared.cursor(),
-            build: config.build,
-            filter: Default::default(),
-            capabilities: Vec::new(),
-            client: Some(concat!("liveevents-client/", env!("CARGO_PKG_VERSION")).to_owned()),
-            include_config: true,
-            language: None,
-        });
-        let sent = config.clock.now();
-        self.socket.send(&hello).await?;
-        let deadline = config.timing.welcome;
-        let welcome = timeout(deadline, self.welcome())
-            .await
-            .map_err(|_| Disconnected::TimedOut(deadline))??;
-        shared.belongs_to(&welcome.installation, &welcome.region, config)?;
-        shared.offset.set(welcome.time, sent, config.clock.now());
-        tracing::info!(%address, edge = %welcome.edge, region = %welcome.region, "subscribed");
-        shared.link.send_replace(Link::Connected {
-            address: address.clone(),
-            edge: welcome.edge,
-        });
-        Ok(())
-    }
-
-    async fn welcome(&mut self) -> Result<Welcome, Disconnected> {
-        loop {
-            match self.socket.next().await? {
-                ServerMessage::Welcome(welcome) => return Ok(welcome),
-                ServerMessage::Goaway(goaway) => self.goaway(&goaway),
-                ServerMessage::Error(error) => self.complaint = Some(error),
-                ServerMessage::Unknown => {}
-                other => return Err(out_of_turn(&other)),
-            }
-        }
-    }
-
+impl Connection<'_> {
     /// Takes what comes, until it ends.
-    pub(crate) async fn run(&mut self) -> End {
+    pub(crate) async fn run(&mut self, requests: &mut Requests) -> End {
         let context = self.context;
         loop {
             let timer = self.next_timer();
             let event = tokio::select! {
                 biased;
                 () = context.shutdown.cancelled() => return End::Shutdown,
-                message = self.socket.next() => Some(message),
-                () = sleep_until(timer) => None,
+                received = self.socket.next() => Event::Received(received),
+                request = requests.next() => Event::Asked(request),
+                () = changed(self.applied.as_mut()) => Event::Applied,
+                () = watches(context.role) => Event::Watches,
+                () = sleep_until(timer) => Event::Timer,
             };
             let result = match event {
-                Some(message) => self.receive(message).await,
-                None => self.tick().await,
+                Event::Received(received) => self.receive(received).await,
+                Event::Asked(request) => self.ask(request, requests).await,
+                Event::Applied => self.applied().await,
+                Event::Watches => self.tell_watched().await,
+                Event::Timer => self.tick().await,
             };
             if let Err(disconnected) = result {
                 return End::Disconnected(self.explain(disconnected));
@@ -147,6 +119,7 @@ impl<'a> Connection<'a> {
 
     /// Leaves: for good, or for the next connection, which is not kept waiting.
     pub(crate) async fn leave(self, end: &End) {
+        self.context.shared.freshness.lost();
         let deadline = self.context.config.timing.close;
         match end {
             End::Shutdown => self.socket.close(deadline).await,
@@ -156,17 +129,44 @@ impl<'a> Connection<'a> {
 
     async fn receive(
         &mut self,
-        message: Result<ServerMessage, Disconnected>,
+        received: Result<Received, Disconnected>,
     ) -> Result<(), Disconnected> {
-        let message = message?;
-        let received_at = self.context.config.clock.now();
+        let Received { message, bytes } = received?;
+        let shared = self.context.shared;
+        let received_at = shared.clock.here();
         self.heard = Instant::now();
         self.pinged = false;
+        shared.freshness.heard(shared.clock.at(received_at));
         match message {
-            ServerMessage::Snapshot(snapshot) => self.snapshot(snapshot, received_at).await,
+            ServerMessage::Snapshot(piece) => self.snapshot(piece, bytes, received_at).await,
             ServerMessage::Delta(delta) => self.delta(delta, received_at).await,
+            ServerMessage::Player(events) => {
+                shared.clock.raise(events.time, received_at);
+                self.player(events);
+                Ok(())
+            }
+            ServerMessage::Current(current) => {
+                shared.clock.raise(current.time, received_at);
+                self.current(&current).await
+            }
             ServerMessage::Ahead(ahead) => {
-                self.ahead(&ahead, received_at);
+                shared.clock.raise(ahead.time, received_at);
+                self.behind_since.get_or_insert_with(Instant::now);
+                tracing::debug!(epoch = %ahead.epoch, version = %ahead.version, "the edge is behind");
+                Ok(())
+            }
+            ServerMessage::Contact(contact) => {
+                shared.clock.raise(contact.time, received_at);
+                self.contact(&contact);
+                Ok(())
+            }
+            ServerMessage::Result(result) => {
+                self.queries.answered(result);
+                Ok(())
+            }
+            ServerMessage::TokenExpiring(_) => self.renew().await,
+            ServerMessage::Refused(refused) => {
+                self.refused(refused);
                 Ok(())
             }
             ServerMessage::Goaway(goaway) => {
@@ -177,84 +177,35 @@ impl<'a> Connection<'a> {
                 self.complaint = Some(error);
                 Ok(())
             }
+            // What opens and closes is derived here, from state and time.
             ServerMessage::Activated(_)
             | ServerMessage::Deactivated(_)
-            | ServerMessage::Player(_)
-            | ServerMessage::Current(_)
-            | ServerMessage::Result(_)
-            | ServerMessage::Contact(_)
-            | ServerMessage::TokenExpiring(_)
             | ServerMessage::TokenRenewed(_)
-            | ServerMessage::Refused(_)
             | ServerMessage::Unknown => Ok(()),
-            welcome @ ServerMessage::Welcome(_) => Err(out_of_turn(&welcome)),
-        }
-    }
-
-    async fn snapshot(
-        &mut self,
-        message: SnapshotMessage,
-        received_at: Timestamp,
-    ) -> Result<(), Disconnected> {
-        let (time, committed_at) = (message.time, message.committed_at);
-        let held = self.context.shared.state.load();
-        let taken = replica::snapshot(held.as_deref(), message)?;
-        drop(held);
-        self.take(taken, time, committed_at, received_at).await
-    }
-
-    async fn delta(
-        &mut self,
-        message: DeltaMessage,
-        received_at: Timestamp,
-    ) -> Result<(), Disconnected> {
-        let (time, committed_at) = (message.time, message.committed_at);
-        let held = self.context.shared.state.load();
-        let taken = replica::delta(held.as_deref(), message)?;
-        drop(held);
-        self.take(taken, time, committed_at, received_at).await
-    }
-
-    async fn take(
-        &mut self,
-        taken: Taken,
-        time: Timestamp,
-        committed_at: Option<Timestamp>,
-        received_at: Timestamp,
-    ) -> Result<(), Disconnected> {
-        let Context { config, shared, .. } = self.context;
-        shared.offset.raise(time, received_at);
-        self.behind_since = None;
-        if let Taken::Forward { from, state } = taken {
-            self.has_worked = true;
-            let cursor = Cursor {
-                epoch: state.epoch(),
-                version: state.version(),
-            };
-            shared.show(Arc::clone(&state));
-            if let Some(observer) = &config.observer {
-                observer.observe(&Update {
-                    epoch: cursor.epoch,
-                    from,
-                    version: cursor.version,
-                    committed_at,
-                    received_at,
-                    state,
-                });
+            ServerMessage::Welcome(_) => {
+                Err(Disconnected::Malformed("a second welcome".to_owned()))
             }
-            shared.wake(cursor);
         }
-        let Some(held) = shared.cursor() else {
-            return Ok(());
-        };
-        self.socket
-            .send(&ClientMessage::Ack(ClientAck {
-                epoch: held.epoch,
-                version: held.version,
-                status: AckStatus::Applied,
-                held_ms: 0,
-            }))
-            .await
+    }
+
+    fn contact(&self, contact: &Contact) {
+        let shared = self.context.shared;
+        let now = shared.clock.now();
+        shared
+            .freshness
+            .told(contact.contact_at, contact.stale, now);
+        tracing::info!(contact_at = ?contact.contact_at, stale = contact.stale, "the edge's contact with its origin");
+    }
+
+    fn refused(&mut self, refused: RefusedMessage) {
+        tracing::warn!(
+            about = refused.about,
+            field = refused.field,
+            message = refused.message,
+            "the edge refused a request"
+        );
+        self.queries.refused(&refused);
+        self.context.shared.refused.send_replace(Some(refused));
     }
 
     fn goaway(&mut self, goaway: &Goaway) {
@@ -262,10 +213,38 @@ impl<'a> Connection<'a> {
         self.leave_at = Some(Instant::now() + delay);
     }
 
-    fn ahead(&mut self, ahead: &Ahead, received_at: Timestamp) {
-        self.context.shared.offset.raise(ahead.time, received_at);
-        self.behind_since.get_or_insert_with(Instant::now);
-        tracing::debug!(epoch = %ahead.epoch, version = %ahead.version, "the edge is behind");
+    /// Asks for a newer token, and tells it. Whoever gives it may not have one yet.
+    async fn renew(&mut self) -> Result<(), Disconnected> {
+        let token = self.context.config.token.get();
+        let is_first = self.renew_at.is_none();
+        let is_new = token != self.token;
+        self.renew_at = (!is_new).then(|| Instant::now() + TOKEN_AGAIN);
+        if !is_new && !is_first {
+            return Ok(());
+        }
+        self.token.clone_from(&token);
+        self.socket
+            .send(&ClientMessage::Token(Renewal { token }))
+            .await
+    }
+
+    async fn ask(&mut self, request: Request, requests: &mut Requests) -> Result<(), Disconnected> {
+        match request {
+            Request::Query(query, answer) => {
+                let id = query.id.clone();
+                if self.queries.asked(id, answer) {
+                    self.socket.send(&ClientMessage::Query(query)).await?;
+                }
+                Ok(())
+            }
+            Request::Nack(nack) => {
+                let told = self.socket.send(&ClientMessage::Nack(nack.clone())).await;
+                if told.is_err() {
+                    requests.put_back(nack);
+                }
+                told
+            }
+        }
     }
 
     /// The next moment at which something is due without a message.
@@ -276,11 +255,16 @@ impl<'a> Connection<'a> {
         } else {
             timing.ping_after
         };
-        let patience = self.patience();
-        [Some(self.heard + silence), self.leave_at, patience]
-            .into_iter()
-            .flatten()
-            .fold(self.heard + timing.dead_after, Instant::min)
+        [
+            Some(self.heard + silence),
+            self.acks.next_at(),
+            self.renew_at,
+            self.leave_at,
+            self.patience(),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(self.heard + timing.dead_after, Instant::min)
     }
 
     /// Until when to stay with an edge that is behind.
@@ -300,9 +284,20 @@ impl<'a> Connection<'a> {
         if self.patience().is_some_and(|until| until <= now) {
             return Err(Disconnected::StillBehind);
         }
+        self.send_acks().await?;
+        if self.renew_at.is_some_and(|at| at <= now) {
+            self.renew().await?;
+        }
         if !self.pinged && now.duration_since(self.heard) >= timing.ping_after {
             self.pinged = true;
             self.socket.ping().await?;
+        }
+        Ok(())
+    }
+
+    async fn send_acks(&mut self) -> Result<(), Disconnected> {
+        for ack in self.acks.take(Instant::now()) {
+            self.socket.send(&ClientMessage::Ack(ack)).await?;
         }
         Ok(())
     }
@@ -333,10 +328,16 @@ impl<'a> Connection<'a> {
     }
 }
 
-fn out_of_turn(message: &ServerMessage) -> Disconnected {
-    let kind = match message {
-        ServerMessage::Welcome(_) => "a second welcome",
-        _ => "something other than a welcome",
-    };
-    Disconnected::Malformed(kind.to_owned())
+async fn changed(applied: Option<&mut watch::Receiver<Option<Cursor>>>) {
+    match applied {
+        Some(applied) => wait(applied).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn watches(role: &Role) {
+    match role {
+        Role::Watch(audience) => audience.is_asked().await,
+        Role::Hold(..) => std::future::pending().await,
+    }
 }

@@ -7,6 +7,10 @@ use std::time::Duration;
 use liveevents_protocol::close::{CloseReason, Retry};
 use liveevents_protocol::version::{Epoch, Version};
 use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::http::HeaderMap;
+use tokio_tungstenite::tungstenite::http::header::RETRY_AFTER;
+
+use crate::limits::MAX_GOAWAY;
 
 /// Why there is no connection. [`Disconnected::retry`] says what the client does about it; whatever it
 /// is, readers go on with the state that they have.
@@ -25,6 +29,8 @@ pub enum Disconnected {
         status: u16,
         /// What the edge said about it.
         message: Option<String>,
+        /// When it said to try again.
+        retry_after: Option<Duration>,
     },
     /// The peer does not speak WebSocket, or breaks its rules.
     #[error("the edge does not keep to the WebSocket protocol")]
@@ -95,9 +101,14 @@ impl Disconnected {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Closed { reason, .. } => reason.retry(),
-            Self::Refused { status, .. } => match status {
+            Self::Refused {
+                status,
+                retry_after,
+                ..
+            } => match (status, retry_after) {
                 // Too many requests, and whatever is wrong on the other side.
-                408 | 429 | 500..=599 => Retry::Backoff,
+                (408 | 429 | 500..=599, Some(after)) => Retry::After(*after),
+                (408 | 429 | 500..=599, None) => Retry::Backoff,
                 _ => Retry::Fix,
             },
             Self::UnusableToken | Self::Foreign { .. } => Retry::Fix,
@@ -112,6 +123,21 @@ impl Disconnected {
             | Self::EarlierEpoch { .. }
             | Self::OtherEpoch { .. }
             | Self::StillBehind => Retry::Backoff,
+        }
+    }
+}
+
+impl Disconnected {
+    /// Whether another token may help.
+    pub(crate) fn is_about_the_token(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => *status == 401,
+            Self::Closed { reason, .. } => matches!(
+                reason,
+                CloseReason::TokenInvalid | CloseReason::TokenExpired | CloseReason::TokenRevoked
+            ),
+            Self::UnusableToken => true,
+            _ => false,
         }
     }
 }
@@ -136,10 +162,17 @@ impl From<tungstenite::Error> for Disconnected {
             Error::Http(response) => Self::Refused {
                 status: response.status().as_u16(),
                 message: response.body().as_deref().and_then(said),
+                retry_after: retry_after(response.headers()),
             },
             error => Self::WebSocket(Arc::new(error)),
         }
     }
+}
+
+/// In seconds; as a date no edge says it.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds).min(MAX_GOAWAY))
 }
 
 /// The message of the error envelope that an edge answers with.
@@ -169,6 +202,7 @@ mod tests {
         let refused = |status| Disconnected::Refused {
             status,
             message: None,
+            retry_after: None,
         };
         let closed = |reason| Disconnected::Closed {
             reason,
@@ -179,6 +213,14 @@ mod tests {
             (refused(421), Retry::Fix),
             (refused(429), Retry::Backoff),
             (refused(503), Retry::Backoff),
+            (
+                Disconnected::Refused {
+                    status: 503,
+                    message: None,
+                    retry_after: Some(Duration::from_secs(7)),
+                },
+                Retry::After(Duration::from_secs(7)),
+            ),
             (closed(CloseReason::TokenRevoked), Retry::Fix),
             (closed(CloseReason::Overloaded), Retry::Backoff),
             (
@@ -198,6 +240,7 @@ mod tests {
         let refused = Disconnected::Refused {
             status: 401,
             message: said(body),
+            retry_after: None,
         };
         assert_eq!(
             refused.to_string(),

@@ -27,25 +27,47 @@
 
 mod client;
 mod config;
+mod view;
+
+mod changes;
+mod state_file;
+mod watch;
 
 mod connection;
 mod replica;
+mod requests;
+mod role;
 mod routes;
+mod shared;
 mod socket;
 mod subscription;
 
 mod address;
 mod clock;
 mod disconnected;
+mod freshness;
 pub mod limits;
+mod link;
 mod tls;
 
 pub use address::{Address, AddressError};
-pub use client::{Client, Link, Shown};
+pub use changes::{Change, Changes, What};
+pub use client::{Client, Ready, Source};
 pub use clock::Clock;
-pub use config::{ClientConfig, ConfigError, Observer, Timing, Token, Update};
+pub use config::{AckPolicy, ClientConfig, ConfigError, Observer, Timing, Token, Update};
 pub use disconnected::Disconnected;
+pub use link::Link;
+pub use requests::QueryError;
+pub use state_file::{StateFile, StateFileError};
 pub use tls::{Tls, TlsError};
+pub use view::{Shown, View};
+pub use watch::{Updates, WatchClient, WatchError};
 
-/// The bucketing keys of a player.
-pub use liveevents_protocol::evaluate::Keys;
+/// The terms that the client speaks in.
+pub use liveevents_protocol::{
+    build::Build,
+    evaluate::{Asker, Keys, Moment},
+    filter::Filter,
+    id::EventId,
+    message::{Attribute, Cursor, Level, PlayerEvents, PlayerMessage, QueryResult},
+};

@@ -50,5 +50,36 @@ pub const STABLE_AFTER: Duration = Duration::from_secs(30);
 /// within a second of hearing from its origin.
 pub const AHEAD_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The longest delay that an edge's goaway is believed.
+/// How long a living edge may be silent: until it is asked for a sign of life, and has answered.
+pub(crate) const SILENCE: Duration = Duration::from_secs(20);
+
+/// The longest that acks are held back, whatever an edge says. The origin is told once a second.
+pub(crate) const MAX_ACK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often a newer token is asked for, once the edge has said that the present one expires.
+pub(crate) const TOKEN_AGAIN: Duration = Duration::from_secs(15);
+
+/// Queries and nacks under way, each.
+pub(crate) const REQUESTS: usize = 64;
+
+/// An answer to a query: the edge has it in memory.
+pub const QUERY: Duration = Duration::from_secs(5);
+
+/// Players watched are told in messages of about this size; an edge takes up to twice as much.
+pub(crate) const WATCH_MESSAGE: usize = 256 * 1024;
+
+/// The state file is not written more often than that; what changes meanwhile is written together.
+pub const STATE_FILE_EVERY: Duration = Duration::from_secs(1);
+
+/// The state file is written so often also if nothing has changed, to say that it is current.
+pub const STATE_FILE_REFRESH: Duration = Duration::from_secs(60);
+
+/// The largest state file that is read: the largest snapshot, and its envelope.
+pub(crate) const MAX_STATE_FILE: usize = MAX_MESSAGE + 64 * 1024;
+
+/// How long a stream of changes sleeps at most before it looks at the clock again, which an edge may have put
+/// forward meanwhile.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The longest delay that an edge's goaway or Retry-After is believed.
 pub(crate) const MAX_GOAWAY: Duration = Duration::from_secs(300);

@@ -76,8 +76,14 @@ impl Routes {
     }
 
     /// The connection to the current address is over: moves on, and says how long to wait first.
-    pub(crate) fn ended(&mut self, why: &Disconnected, random: f64, now: Instant) -> Duration {
-        let wait = match (why, why.retry()) {
+    pub(crate) fn ended(
+        &mut self,
+        why: &Disconnected,
+        retry: Retry,
+        random: f64,
+        now: Instant,
+    ) -> Duration {
+        let wait = match (why, retry) {
             // The edge has spread its game servers, and leaving is no failure, unless it is all it does.
             (Disconnected::Goaway(delay), _) if self.has_worked => *delay,
             (Disconnected::Goaway(delay), _) => self.backoff.fail(random).max(*delay),
@@ -123,6 +129,10 @@ mod tests {
         Routes::new(addresses, &timing, random).unwrap()
     }
 
+    fn ended(routes: &mut Routes, why: &Disconnected, random: f64, now: Instant) -> Duration {
+        routes.ended(why, why.retry(), random, now)
+    }
+
     fn current(routes: &Routes) -> String {
         routes.current().host().to_owned()
     }
@@ -147,14 +157,14 @@ mod tests {
         let mut routes = routes(&["ws://a", "ws://b"], 0.0);
         let mut seen = Vec::new();
         for _ in 0..4 {
-            let wait = routes.ended(&Disconnected::Ended, 1.0, now);
+            let wait = ended(&mut routes, &Disconnected::Ended, 1.0, now);
             seen.push((current(&routes), wait.as_secs()));
         }
         let expected = [("b", 1), ("a", 2), ("b", 4), ("a", 4)];
         assert_eq!(seen, expected.map(|(a, s)| (a.to_owned(), s)));
         routes.worked();
         assert_eq!(
-            routes.ended(&Disconnected::Ended, 0.5, now),
+            ended(&mut routes, &Disconnected::Ended, 0.5, now),
             Duration::from_millis(500)
         );
     }
@@ -164,13 +174,19 @@ mod tests {
         let now = Instant::now();
         let mut routes = routes(&["ws://a", "ws://b"], 0.0);
         // a is left alone for 45 s; b is tried soon, fails twice, and a is not its stand-in.
-        assert_eq!(routes.ended(&fix(), 0.5, now), Duration::from_millis(500));
+        assert_eq!(
+            ended(&mut routes, &fix(), 0.5, now),
+            Duration::from_millis(500)
+        );
         assert_eq!(current(&routes), "b");
-        routes.ended(&Disconnected::Ended, 0.5, now);
+        ended(&mut routes, &Disconnected::Ended, 0.5, now);
         assert_eq!(current(&routes), "b");
         // Both: wait for the first that may be tried again.
         let later = now + Duration::from_secs(10);
-        assert_eq!(routes.ended(&fix(), 0.5, later), Duration::from_secs(35));
+        assert_eq!(
+            ended(&mut routes, &fix(), 0.5, later),
+            Duration::from_secs(35)
+        );
         assert_eq!(current(&routes), "a");
     }
 
@@ -178,7 +194,10 @@ mod tests {
     fn a_single_address_waits_its_rest_out() {
         let now = Instant::now();
         let mut routes = routes(&["ws://a"], 0.9);
-        assert_eq!(routes.ended(&fix(), 0.0, now), Duration::from_secs(30));
+        assert_eq!(
+            ended(&mut routes, &fix(), 0.0, now),
+            Duration::from_secs(30)
+        );
         assert_eq!(current(&routes), "a");
         assert!(!routes.has_others());
     }
@@ -189,10 +208,19 @@ mod tests {
         let mut routes = routes(&["ws://a", "ws://b"], 0.0);
         let goaway = Disconnected::Goaway(Duration::from_millis(700));
         routes.worked();
-        assert_eq!(routes.ended(&goaway, 1.0, now), Duration::from_millis(700));
+        assert_eq!(
+            ended(&mut routes, &goaway, 1.0, now),
+            Duration::from_millis(700)
+        );
         assert_eq!(current(&routes), "b");
         // An edge that does nothing else is like any that fails.
-        assert_eq!(routes.ended(&goaway, 1.0, now), Duration::from_secs(1));
-        assert_eq!(routes.ended(&goaway, 1.0, now), Duration::from_secs(2));
+        assert_eq!(
+            ended(&mut routes, &goaway, 1.0, now),
+            Duration::from_secs(1)
+        );
+        assert_eq!(
+            ended(&mut routes, &goaway, 1.0, now),
+            Duration::from_secs(2)
+        );
     }
 }

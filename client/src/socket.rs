@@ -28,6 +28,12 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
+/// A message, and the bytes that it took.
+pub(crate) struct Received {
+    pub(crate) message: ServerMessage,
+    pub(crate) bytes: usize,
+}
+
 pub(crate) struct Socket {
     socket: WebSocketStream<Box<dyn Stream>>,
     write: Duration,
@@ -38,9 +44,10 @@ impl Socket {
     pub(crate) async fn open(
         config: &ClientConfig,
         address: &Address,
+        token: &str,
     ) -> Result<Self, Disconnected> {
         let deadline = config.timing.connect;
-        let socket = timeout(deadline, upgrade(config, address))
+        let socket = timeout(deadline, upgrade(config, address, token))
             .await
             .map_err(|_| Disconnected::TimedOut(deadline))??;
         Ok(Self {
@@ -50,7 +57,7 @@ impl Socket {
     }
 
     /// The next message. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Result<ServerMessage, Disconnected> {
+    pub(crate) async fn next(&mut self) -> Result<Received, Disconnected> {
         match self.socket.next().await {
             Some(message) => read(message?),
             None => Err(Disconnected::Ended),
@@ -111,8 +118,9 @@ fn goodbye() -> CloseFrame {
 async fn upgrade(
     config: &ClientConfig,
     address: &Address,
+    token: &str,
 ) -> Result<WebSocketStream<Box<dyn Stream>>, Disconnected> {
-    let request = request(config, address)?;
+    let request = request(address, token)?;
     let stream = TcpStream::connect((address.host(), address.port())).await?;
     // Acks are small and must not wait for one another.
     stream.set_nodelay(true)?;
@@ -133,9 +141,9 @@ async fn upgrade(
     Ok(socket)
 }
 
-fn request(config: &ClientConfig, address: &Address) -> Result<Request, Disconnected> {
+fn request(address: &Address, token: &str) -> Result<Request, Disconnected> {
     let mut request = address.uri().into_client_request()?;
-    let bearer = format!("Bearer {}", config.token.get());
+    let bearer = format!("Bearer {token}");
     let mut bearer = HeaderValue::try_from(bearer).map_err(|_| Disconnected::UnusableToken)?;
     bearer.set_sensitive(true);
     request.headers_mut().insert(AUTHORIZATION, bearer);
@@ -146,13 +154,18 @@ fn request(config: &ClientConfig, address: &Address) -> Result<Request, Disconne
     Ok(request)
 }
 
-fn read(message: Message) -> Result<ServerMessage, Disconnected> {
+fn read(message: Message) -> Result<Received, Disconnected> {
     match message {
-        Message::Text(text) => {
-            ServerMessage::parse(&text).map_err(|error| Disconnected::Malformed(error.to_string()))
-        }
+        Message::Text(text) => Ok(Received {
+            message: ServerMessage::parse(&text)
+                .map_err(|error| Disconnected::Malformed(error.to_string()))?,
+            bytes: text.len(),
+        }),
         // A ping is answered by the library with the next read.
-        Message::Ping(_) | Message::Pong(_) => Ok(ServerMessage::Unknown),
+        Message::Ping(_) | Message::Pong(_) => Ok(Received {
+            message: ServerMessage::Unknown,
+            bytes: 0,
+        }),
         Message::Close(frame) => Err(closed(frame.as_ref())),
         Message::Binary(_) | Message::Frame(_) => {
             Err(Disconnected::Malformed("a binary message".to_owned()))

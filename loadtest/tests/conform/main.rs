@@ -1,12 +1,15 @@
-//! Guarantee: the conformance script passes clients that keep the protocol, and catches each that does not by the rule that it breaks.
+//! Guarantee: the conformance script passes clients that keep the protocol, the reference client among them, and
+//! catches each that does not by the rule that it breaks.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod simple;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use liveevents_client::{Client, ClientConfig, Timing, Token};
 use liveevents_loadtest::conform::{Level, Report, Rule, Settings, conform};
 use simple::{Fault, Simple};
 use tokio::net::TcpListener;
@@ -41,6 +44,25 @@ async fn try_simple(
 fn is_good(report: &Report) {
     let rows: Vec<_> = report.rows.iter().map(ToString::to_string).collect();
     assert!(report.is_good(), "{}", rows.join("\n"));
+}
+
+#[tokio::test]
+async fn the_reference_client_keeps_every_rule() {
+    let (listener, address) = listen().await;
+    let tokens = AtomicU32::new(0);
+    let token =
+        Token::provider(move || format!("t0ken-{}", tokens.fetch_add(1, Ordering::Relaxed)));
+    let url = format!("ws://{address}").parse().unwrap();
+    let mut config = ClientConfig::new("us-east".parse().unwrap(), vec![url], token);
+    config.timing = Timing {
+        // Half of it at least, so that it is longer than the quiet asked for.
+        fix_rest: Duration::from_secs(2),
+        ..Timing::default()
+    };
+    let _client = Client::connect(config).unwrap();
+    let report = conform(listener, SETTINGS, &Rule::ALL, |_| {}).await;
+    is_good(&report);
+    assert_eq!(report.rows.len(), Rule::ALL.len());
 }
 
 #[tokio::test]
