@@ -8,7 +8,7 @@ use liveevents_protocol::limits;
 use liveevents_protocol::message::{ClientMessage, ServerMessage};
 use serde_json::Value as Json;
 
-use super::schemas::Schemas;
+use super::published::Schemas;
 
 fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs"))

@@ -1,101 +1,15 @@
 //! The schemas: whatever the code prints fits them, and nothing in it is undocumented; whatever they call an example
 //! the code reads, and it demands what they call required.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-use jsonschema::Validator;
 use liveevents_protocol::message::{ClientMessage, ServerMessage};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
+use super::published::Schemas;
 use crate::decode::read_whole;
 use crate::generate::{client_message, server_message};
 use crate::sample::Value;
 use crate::samples;
-
-/// Of both directions, by the message's type.
-pub(super) struct Schemas(BTreeMap<String, Schema>);
-
-struct Schema {
-    text: Json,
-    /// As published: members that nobody knows are allowed.
-    open: Validator,
-    /// Allows what is documented only.
-    closed: Validator,
-}
-
-impl Schemas {
-    pub(super) fn load() -> Self {
-        let folder = PathBuf::from(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../docs/protocol/schemas"
-        ));
-        let read = |path: PathBuf| -> Json {
-            serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-        };
-        let definitions = read(folder.join("definitions.json"));
-        let schemas = std::fs::read_dir(&folder).unwrap().filter_map(|file| {
-            let path = file.unwrap().path();
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            (name != "definitions").then(|| (name, Schema::new(read(path), &definitions)))
-        });
-        Self(schemas.collect())
-    }
-
-    /// The types of all messages.
-    pub(super) fn kinds(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
-    }
-
-    fn of(&self, message: &Json) -> &Schema {
-        let kind = message["type"].as_str().unwrap();
-        self.0
-            .get(kind)
-            .unwrap_or_else(|| panic!("{kind} has no schema"))
-    }
-
-    /// Fails unless a message, and all in it, is as documented.
-    pub(super) fn assert_documented(&self, message: &Json) {
-        if let Err(error) = self.of(message).closed.validate(message) {
-            panic!("{error}, at {}: {message}", error.instance_path());
-        }
-    }
-}
-
-impl Schema {
-    fn new(text: Json, definitions: &Json) -> Self {
-        let mut whole = text.clone();
-        whole["$defs"] = definitions["$defs"].clone();
-        let whole: Json =
-            serde_json::from_str(&whole.to_string().replace("definitions.json#/", "#/")).unwrap();
-        let mut closed = whole.clone();
-        close(&mut closed);
-        let validator = |schema: &Json| {
-            let options = jsonschema::options().should_validate_formats(false);
-            options.build(schema).unwrap()
-        };
-        Self {
-            text,
-            open: validator(&whole),
-            closed: validator(&closed),
-        }
-    }
-}
-
-/// Refuses members that are not named.
-fn close(schema: &mut Json) {
-    match schema {
-        Json::Object(members) => {
-            members.values_mut().for_each(close);
-            if members.contains_key("properties") && members.contains_key("required") {
-                members.insert("additionalProperties".to_owned(), json!(false));
-            }
-        }
-        Json::Array(items) => items.iter_mut().for_each(close),
-        _ => {}
-    }
-}
 
 fn parse(text: &str) -> Result<Value, String> {
     let client = ClientMessage::parse(text).map_err(|error| error.to_string())?;

@@ -7,7 +7,7 @@ use liveevents_protocol::state::RegionState;
 use std::collections::BTreeSet;
 
 use super::page::blocks;
-use super::schemas::Schemas;
+use super::published::Schemas;
 
 /// What a game server knows.
 #[derive(Default)]
