@@ -33,12 +33,12 @@ pub(crate) struct Shards {
 /// A share of one region's game servers.
 pub(crate) struct Shard {
     region: Arc<Region>,
-    seats: Mutex<Seats>,
+    seats: Mutex<Seats<Link>>,
 }
 
-#[derive(Default)]
-struct Seats {
-    links: Vec<Option<Arc<Link>>>,
+/// Numbered places, so that who leaves during a pass moves nobody into a place that it has been at.
+struct Seats<T: ?Sized> {
+    taken: Vec<Option<Arc<T>>>,
     free: Vec<usize>,
 }
 
@@ -73,7 +73,7 @@ impl Shards {
             let shard = || {
                 Arc::new(Shard {
                     region: Arc::clone(region),
-                    seats: Mutex::default(),
+                    seats: Mutex::new(Seats::new()),
                 })
             };
             let shards = std::iter::repeat_with(shard).take(count).collect();
@@ -96,40 +96,49 @@ impl Shards {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let shard = shards.get(turn.checked_rem(shards.len())?)?;
         Some(Seat {
-            number: shard.seats.lock().take(link),
+            number: shard.seats.lock().take(Arc::clone(link)),
             shard: Arc::clone(shard),
         })
     }
 }
 
-impl Seats {
-    fn take(&mut self, link: &Arc<Link>) -> usize {
-        let link = Some(Arc::clone(link));
-        if let Some(number) = self.free.pop()
-            && let Some(seat) = self.links.get_mut(number)
-        {
-            *seat = link;
-            return number;
+impl<T: ?Sized> Seats<T> {
+    fn new() -> Self {
+        Self {
+            taken: Vec::new(),
+            free: Vec::new(),
         }
-        self.links.push(link);
-        self.links.len() - 1
     }
 
-    /// The game servers in the next seats, and where to go on; `None` at the end.
-    fn batch(&self, from: usize, links: &mut Vec<Arc<Link>>) -> Option<usize> {
-        links.clear();
-        let to = self.links.len().min(from + BATCH);
-        links.extend(self.links.get(from..to)?.iter().flatten().cloned());
+    fn take(&mut self, who: Arc<T>) -> usize {
+        if let Some(number) = self.free.pop()
+            && let Some(seat) = self.taken.get_mut(number)
+        {
+            *seat = Some(who);
+            return number;
+        }
+        self.taken.push(Some(who));
+        self.taken.len() - 1
+    }
+
+    fn leave(&mut self, number: usize) -> Option<Arc<T>> {
+        let who = self.taken.get_mut(number)?.take();
+        self.free.extend(who.is_some().then_some(number));
+        who
+    }
+
+    /// Who is in the next [`BATCH`] seats from a number on, and where to go on; `None` at the end.
+    fn batch(&self, from: usize, who: &mut Vec<Arc<T>>) -> Option<usize> {
+        who.clear();
+        let to = self.taken.len().min(from + BATCH);
+        who.extend(self.taken.get(from..to)?.iter().flatten().cloned());
         (from < to).then_some(to)
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut seats = self.shard.seats.lock();
-        let link = seats.links.get_mut(self.number).and_then(Option::take);
-        seats.free.push(self.number);
-        drop(seats);
+        let link = self.shard.seats.lock().leave(self.number);
         // Not under the lock: it may be the last.
         drop(link);
     }
