@@ -51,8 +51,10 @@ pub struct Config {
     pub drain: Duration,
     /// How often one player's events may be asked for in a minute; 0 is no limit.
     pub player_reads: u32,
-    /// From what age on it counts as not ready.
-    pub max_age: Duration,
+    /// From what age on it counts as not ready, if from any.
+    pub max_age: Option<Duration>,
+    /// Where it remembers what it must not forget.
+    pub state_dir: Option<PathBuf>,
     /// How log lines look, and which there are.
     pub log: (logs::Format, logs::Filter),
     /// Where to say that it is ready.
@@ -106,7 +108,8 @@ impl Config {
         let admission_rate = r.within("game_servers.admission", 1..=1_000_000);
         let drain = r.duration("shutdown.drain");
         let player_reads = r.within("players.reads_per_minute", 0..=Quota::MAX);
-        let max_age = r.duration("ready.max_age");
+        let max_age = r.optional_duration("ready.max_age");
+        let state_dir = r.optional::<PathBuf>("state_dir");
         let format = r.parse::<logs::Choice>("log.format");
         let filter = r.parse::<logs::Filter>("log.filter");
         let ready_file = r.optional::<PathBuf>("ready_file");
@@ -126,6 +129,7 @@ impl Config {
             drain: drain.get(ok),
             player_reads: player_reads.get(ok),
             max_age: max_age.get(ok),
+            state_dir: state_dir.get(ok),
             log: (format.get(ok).resolve(environment.get(ok)), filter.get(ok)),
             ready_file: ready_file.get(ok),
         })

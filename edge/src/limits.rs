@@ -62,6 +62,18 @@ pub(crate) const FIX_RETRY: Duration = Duration::from_secs(30);
 /// How long a connection has to last before its end counts as the first failure again.
 pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(30);
 
+/// Over how long the origin may have game servers leave: longer is a mistake in a unit.
+pub(crate) const MAX_DRAIN: Duration = Duration::from_secs(3600);
+
+/// An edge's address, in bytes: a host name has 253 at most.
+pub(crate) const MAX_ADDRESS: usize = 300;
+
+/// Addresses told to whoever asks the wrong edge: enough that one of them is up.
+pub(crate) const MISDIRECTED_TO: usize = 8;
+
+/// Entries remembered that a process died of. Each costs a death or two before it is set aside for good.
+pub(crate) const MAX_SUSPECTS: usize = 64;
+
 /// What the origin may send ahead of our reading: one frame at its largest, twice.
 pub(crate) const RECEIVE_WINDOW: u32 = 8 * 1024 * 1024 + 256 * 1024;
 

@@ -29,6 +29,8 @@ pub(crate) struct UplinkMetrics {
     pub(crate) rows: IntCounter,
     pub(crate) chunks: IntCounter,
     pub(crate) acks: IntCounter,
+    pub(crate) reports: IntCounter,
+    pub(crate) quarantined: IntCounterVec,
     pub(crate) refused: IntCounterVec,
     pub(crate) round_trip: Gauge,
     pub(crate) clock_offset: Gauge,
@@ -57,6 +59,9 @@ pub(crate) struct CacheMetrics {
 pub(crate) struct RegionMetrics {
     pub(crate) version: IntGaugeVec,
     pub(crate) age: IntGaugeVec,
+    pub(crate) stale: IntGaugeVec,
+    pub(crate) stale_since: IntGaugeVec,
+    pub(crate) quarantined: IntGaugeVec,
 }
 
 /// Opening and closing by the clock.
@@ -72,7 +77,9 @@ pub(crate) struct ScheduleMetrics {
 #[derive(Clone)]
 pub(crate) struct ServerMetrics {
     pub(crate) connected: IntGaugeVec,
+    pub(crate) holding: IntGaugeVec,
     pub(crate) current: IntGaugeVec,
+    pub(crate) deferred: IntGaugeVec,
     pub(crate) opened: IntCounter,
     pub(crate) closed: IntCounterVec,
     pub(crate) sent: IntCounterVec,
@@ -126,6 +133,15 @@ impl UplinkMetrics {
             rows: m.counter("uplink_rows_total", "Log rows received.")?,
             chunks: m.counter("uplink_snapshot_chunks_total", "Snapshot chunks received.")?,
             acks: m.counter("uplink_acks_total", "Acks sent to the origin.")?,
+            reports: m.counter(
+                "delivery_reports_total",
+                "Reports to the origin of what game servers have.",
+            )?,
+            quarantined: m.counters(
+                "quarantined_total",
+                "Entries set aside because they cannot be applied here, by reason.",
+                &["reason"],
+            )?,
             refused: m.counters(
                 "uplink_refused_total",
                 "Rows and snapshots not taken, by reason.",
@@ -171,6 +187,21 @@ impl RegionMetrics {
                 "Time since the origin was last heard; nothing before the first state.",
                 &["region"],
             )?,
+            stale: m.gauges(
+                "region_stale",
+                "1 while the origin was last heard more than 15 s ago.",
+                &["region"],
+            )?,
+            stale_since: m.gauges(
+                "region_stale_since_seconds",
+                "Since when, in seconds since 1970; 0 while it is heard.",
+                &["region"],
+            )?,
+            quarantined: m.gauges(
+                "region_quarantined_entries",
+                "Entries that cannot be applied here; their last good content is served.",
+                &["region"],
+            )?,
         })
     }
 }
@@ -204,6 +235,16 @@ impl ServerMetrics {
     fn new(m: &Metrics) -> Result<Self, MetricsError> {
         Ok(Self {
             connected: m.gauges("game_servers", "Game servers connected.", &["region"])?,
+            holding: m.gauges(
+                "game_servers_received",
+                "Of those, the ones that have received the version served.",
+                &["region"],
+            )?,
+            deferred: m.gauges(
+                "game_servers_deferred",
+                "Of those, the ones that have it and will apply it later.",
+                &["region"],
+            )?,
             current: m.gauges(
                 "game_servers_current",
                 "Of those, the ones that have applied the version served.",

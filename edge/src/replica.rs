@@ -7,6 +7,7 @@
 mod apply;
 mod frames;
 mod published;
+mod quarantine;
 mod region;
 
 #[cfg(test)]
@@ -23,7 +24,9 @@ use liveevents_protocol::id::RegionId;
 use tokio::sync::watch;
 
 pub(crate) use apply::{Assembly, Refused, apply_rows, whole_state};
+pub(crate) use frames::{Encodings, Press, Selection, Told};
 pub(crate) use published::{Published, Step, place};
+pub(crate) use quarantine::{Quarantine, Trial, entry_name, entry_of};
 pub(crate) use region::{Publication, Region};
 
 /// All regions of this edge. Which ones is fixed by configuration.
@@ -71,6 +74,13 @@ impl Replica {
     /// Wakes when any region has changed.
     pub(crate) fn watch(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// The connection to the origin has ended: what is known ages from here on.
+    pub(crate) fn cut_off(&self) {
+        for region in self.regions.values() {
+            region.cut_off();
+        }
     }
 
     /// The last contact with the origin, of whatever region.

@@ -31,7 +31,7 @@ use crate::metrics::EdgeMetrics;
 use crate::replica::Replica;
 use crate::schedule::{Scheduler, ServingClock};
 use crate::serve::{Admission, Drain, Parts, Registry, Serving, Shards};
-use crate::uplink::{Dialer, Identity, StatusCell, TlsError, Uplink};
+use crate::uplink::{Dialer, Directory, Identity, Journal, StatusCell, TlsError, Uplink};
 
 /// Why an edge did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,9 @@ pub enum RunError {
     /// Of the system: no listener, no signal handler, no ready file.
     #[error("the system refuses")]
     Io(#[from] io::Error),
+    /// The folder for its state is not there for it.
+    #[error("state_dir cannot be used")]
+    StateDir(#[source] io::Error),
     /// Two metrics of one name.
     #[error("metrics cannot be registered")]
     Metrics(#[from] MetricsError),
@@ -108,7 +111,10 @@ pub async fn run(
     );
     tasks.spawn(scheduler.run(stages.schedule.clone()));
 
-    let ledgers = Ledgers::new(&replica, &ClockOffset::default());
+    let journal = Journal::open(config.state_dir.as_deref()).map_err(RunError::StateDir)?;
+    let (offset, directory) = (ClockOffset::default(), Directory::default());
+    let ledgers = Ledgers::new(&replica, &offset);
+    let draining = Drain::new();
     let serving = Serving::new(Parts {
         edge: config.edge.clone(),
         installation: config.installation.clone(),
@@ -121,9 +127,11 @@ pub async fn run(
         ledgers: ledgers.clone(),
         shards: Shards::new(&replica),
         admission: Admission::new(config.admission_rate, Instant::now()),
-        drain: Drain::new(),
+        drain: draining.clone(),
         metrics: metrics.clone(),
         max_age: config.max_age,
+        offset: offset.clone(),
+        directory: directory.clone(),
         connections: TaskTracker::new(),
         abort: stages.abort.clone(),
     });
@@ -163,6 +171,11 @@ pub async fn run(
         clock,
         status,
         metrics: metrics.uplink,
+        ledgers,
+        offset,
+        journal,
+        directory,
+        drain: draining,
     };
     tasks.spawn(uplink.run(stages.uplink.clone()));
     announce_ready(config.ready_file.as_deref(), &[("http", address)])?;

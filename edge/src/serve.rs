@@ -23,6 +23,7 @@ use jiff::Timestamp;
 use liveevents_protocol::id::{EdgeId, Installation, RegionId};
 use liveevents_protocol::message::SUBSCRIBE_PATH;
 use liveevents_service::http::{ApiError, Authority, layers};
+use prometheus::IntGaugeVec;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,12 +34,12 @@ pub(crate) use shard::Shards;
 pub(crate) use upgrade::Admission;
 
 use crate::cache::Cache;
-use crate::delivery::Ledgers;
+use crate::delivery::{ClockOffset, Ledgers};
 use crate::limits::FRESH_WITHIN;
 use crate::metrics::EdgeMetrics;
 use crate::replica::{Published, Region, Replica};
 use crate::schedule::ServingClock;
-use crate::uplink::StatusCell;
+use crate::uplink::{Directory, StatusCell};
 
 /// What every handler and connection works with. Clones share it.
 #[derive(Clone)]
@@ -61,8 +62,12 @@ pub(crate) struct Parts {
     /// Says goodbye to game servers.
     pub(crate) drain: Drain,
     pub(crate) metrics: EdgeMetrics,
-    /// From what age on this edge is not ready.
-    pub(crate) max_age: Duration,
+    /// From what age on this edge is not ready, if from any.
+    pub(crate) max_age: Option<Duration>,
+    /// How far this clock is from the origin's.
+    pub(crate) offset: ClockOffset,
+    /// Where other regions are served.
+    pub(crate) directory: Directory,
     /// Owns the game servers' connections.
     pub(crate) connections: TaskTracker,
     /// Ends those that take no goodbye.
@@ -115,7 +120,7 @@ impl Serving {
                 .collect();
             ApiError::Misdirected {
                 message: format!("this edge serves {}, not {id}", served.join(", ")),
-                addresses: Vec::new(),
+                addresses: self.directory.addresses(id),
             }
         })
     }
@@ -151,6 +156,17 @@ impl View {
     fn is_stale(&self) -> bool {
         self.age > FRESH_WITHIN
     }
+
+    /// When the origin was last heard.
+    fn contact_at(&self) -> Timestamp {
+        self.now.checked_sub(self.age).unwrap_or(Timestamp::MIN)
+    }
+
+    /// Since when that is too long ago.
+    fn stale_since(&self) -> Option<Timestamp> {
+        let since = self.contact_at().checked_add(FRESH_WITHIN);
+        since.ok().filter(|_| self.is_stale())
+    }
 }
 
 /// A JSON answer that was printed while what it shows was still borrowed.
@@ -173,31 +189,35 @@ impl IntoResponse for JsonBytes {
 async fn scrape(State(serving): State<Serving>) -> Result<impl IntoResponse, ApiError> {
     let now = serving.clock.now();
     for region in serving.replica.regions() {
-        let Some(published) = region.load() else {
-            continue;
-        };
         let label = [region.id().as_str()];
-        let regions = &serving.metrics.regions;
-        let version = i64::try_from(published.state().version().0).unwrap_or(i64::MAX);
-        regions.version.with_label_values(&label).set(version);
-        let age = region.age(now).unwrap_or_default().as_secs();
-        regions
-            .age
-            .with_label_values(&label)
-            .set(i64::try_from(age).unwrap_or(i64::MAX));
-        let Some(ledger) = serving.ledgers.region(region.id()) else {
+        let set = |gauge: &IntGaugeVec, value: u64| {
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            gauge.with_label_values(&label).set(value);
+        };
+        if let Some(ledger) = serving.ledgers.region(region.id()) {
+            let counts = ledger.counts();
+            let servers = &serving.metrics.servers;
+            set(&servers.connected, counts.connected.into());
+            set(&servers.holding, counts.received.into());
+            set(&servers.current, counts.applied.into());
+            set(&servers.deferred, counts.deferred.into());
+        }
+        let Ok(view) = View::of(region, now) else {
             continue;
         };
-        let counts = ledger.counts();
-        let servers = &serving.metrics.servers;
-        servers
-            .connected
-            .with_label_values(&label)
-            .set(counts.connected.into());
-        servers
-            .current
-            .with_label_values(&label)
-            .set(counts.applied.into());
+        let regions = &serving.metrics.regions;
+        let stale_since = view.stale_since().map_or(0, Timestamp::as_second);
+        set(&regions.version, view.published.state().version().0);
+        set(&regions.age, view.age.as_secs());
+        set(&regions.stale, view.is_stale().into());
+        set(
+            &regions.stale_since,
+            stale_since.try_into().unwrap_or_default(),
+        );
+        set(
+            &regions.quarantined,
+            view.published.quarantine().len() as u64,
+        );
     }
     let text = serving
         .metrics

@@ -2,11 +2,13 @@
 //!
 //! One task owns it. It connects to one of the configured addresses, proves itself, takes rows and snapshots into the
 //! replica and acks them; when the connection ends it tells the token judge that the edge is cut off, waits as the
-//! reason demands, and tries the next address. It decides nothing about content: what cannot be applied is refused
-//! whole, and what was published before stays.
+//! reason demands, and tries the next address. It decides nothing about content: an entry that cannot be applied is set
+//! aside, rows or snapshots that make no sense are refused whole, and what was published before stays.
 
 mod dial;
+mod directory;
 mod end;
+mod journal;
 mod retry;
 mod session;
 mod status;
@@ -27,12 +29,16 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub(crate) use dial::{Dialer, OriginAddress, TlsError};
+pub(crate) use directory::Directory;
+pub(crate) use journal::Journal;
 pub(crate) use status::{Status, StatusCell};
 
 use crate::cache::Cache;
+use crate::delivery::{ClockOffset, Ledgers};
 use crate::limits::{RECONNECT_BASE, RECONNECT_MAX, SETTLED_AFTER};
 use crate::metrics::UplinkMetrics;
 use crate::replica::Replica;
+use crate::serve::Drain;
 use end::End;
 use retry::delay;
 use session::Session;
@@ -65,6 +71,12 @@ pub(crate) struct Uplink {
     pub(crate) clock: Clock,
     pub(crate) status: StatusCell,
     pub(crate) metrics: UplinkMetrics,
+    /// What game servers have, to be told to the origin.
+    pub(crate) ledgers: Ledgers,
+    pub(crate) offset: ClockOffset,
+    pub(crate) journal: Journal,
+    pub(crate) directory: Directory,
+    pub(crate) drain: Drain,
 }
 
 /// How often each region's data was refused since some of it was last applied.

@@ -97,11 +97,15 @@ pub const SETTINGS: &[Setting] = &[
         "How often one player's events may be asked for in a minute at this edge, by whomever, 1 to 10000; more is \
          refused with 429. 0 is no limit.",
     ),
-    Setting::with_default(
+    Setting::optional(
         "ready.max_age",
-        "P30D",
-        "How long the origin may have been silent before the edge reports itself as not ready. Long, because an \
-         edge with old events serves better than none; shorter where others can take over.",
+        "How long the origin may have been silent before the edge reports itself as not ready. No limit if not set: an \
+         edge with old events serves better than none. Set it where others can take over.",
+    ),
+    Setting::optional(
+        "state_dir",
+        "A folder of this edge alone, on a disk that outlives the process. The edge notes there what it is applying: if \
+         it dies of an entry, it sets the entry aside at its next start. Without it, it would die again.",
     ),
     Setting::with_default("log.format", "auto", "json, pretty, or auto: pretty in Development, json elsewhere."),
     Setting::with_default("log.filter", "info", "What is logged: a level, or target=level pairs divided by commas."),

@@ -6,14 +6,19 @@
 //! A snapshot comes in chunks and counts once it is whole. Nothing is taken of an earlier epoch than the one the
 //! origin has confirmed.
 
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use liveevents_protocol::codec::{self, DecodeError};
-use liveevents_protocol::entry::{Delta, Snapshot, Stamped};
+use liveevents_protocol::entry::{EntryKey, Snapshot, Stamped};
 use liveevents_protocol::frame::{FORMAT_V1, Row, Rows, SnapshotChunk};
+use liveevents_protocol::message::Cursor;
 use liveevents_protocol::position::{Digest, SealedPosition};
 use liveevents_protocol::state::{ApplyError, Dangling, RegionState};
 use liveevents_protocol::version::{Epoch, Version};
 
 use super::Published;
+use super::quarantine::{Aside, Quarantine, Trial, attempt, settle_row, settle_snapshot};
 use crate::limits::MAX_SNAPSHOT;
 
 /// Why something was not taken. What was held before still is.
@@ -56,6 +61,12 @@ pub(crate) enum Refused {
     /// An assignment without the content that it names.
     #[error("the state would be incomplete")]
     Incomplete(#[source] Dangling),
+    /// More entries than are set aside one by one.
+    #[error("{0} entries cannot be applied")]
+    TooMuchAside(usize),
+    /// A fault of this program, and no single entry's.
+    #[error("this edge failed at it")]
+    Panicked,
 }
 
 impl Refused {
@@ -70,20 +81,38 @@ impl Refused {
             Self::Undecodable(_) => "undecodable",
             Self::Contradiction(_) => "contradiction",
             Self::Incomplete(_) => "incomplete",
+            Self::TooMuchAside(_) => "too-much-aside",
+            Self::Panicked => "panicked",
         }
     }
 }
 
-/// The state after rows, or `None` if all of them are held already.
+/// The state after rows, or `None` if all of them are held already. Entries that cannot be applied are set aside.
 ///
 /// # Errors
 /// If they do not continue what is held, or are no rows.
 pub(crate) fn apply_rows(
     current: Option<&Published>,
     rows: &Rows,
+    trial: &dyn Trial,
+) -> Result<Option<Published>, Refused> {
+    let applied = guarded(|| continue_with(current, rows, trial));
+    trial.end();
+    applied
+}
+
+/// A fault of this program is as good a reason to refuse as one of the origin.
+fn guarded<T>(apply: impl FnOnce() -> Result<T, Refused>) -> Result<T, Refused> {
+    catch_unwind(AssertUnwindSafe(apply)).unwrap_or(Err(Refused::Panicked))
+}
+
+fn continue_with(
+    current: Option<&Published>,
+    rows: &Rows,
+    trial: &dyn Trial,
 ) -> Result<Option<Published>, Refused> {
     let to = rows.position.position;
-    let (mut state, mut digest) = base(current, to.epoch)?;
+    let (mut state, mut digest, mut quarantine) = base(current, to.epoch)?;
     let news: Vec<&Row> = rows
         .rows
         .iter()
@@ -94,9 +123,10 @@ pub(crate) fn apply_rows(
             Some(_) if to.version == state.version() && to.digest != digest => {
                 Err(Refused::BrokenChain)
             }
-            Some(held) if to.version == state.version() && !held.is_confirmed() => Ok(Some(
-                Published::from_origin(state, rows.position, held.committed_at()),
-            )),
+            Some(held) if to.version == state.version() && !held.is_confirmed() => {
+                let confirmed = Published::from_origin(state, rows.position, held.committed_at());
+                Ok(Some(confirmed.without(quarantine)))
+            }
             _ => Ok(None),
         };
     };
@@ -113,38 +143,34 @@ pub(crate) fn apply_rows(
         return Err(Refused::BrokenChain);
     }
     for row in &news {
-        let entries =
-            codec::decode_entries(FORMAT_V1, &row.entries).map_err(Refused::Undecodable)?;
-        let events: Vec<_> = entries
-            .iter()
-            .map(|entry| entry.key().event().clone())
-            .collect();
-        let delta = Delta::of_row(to.epoch, row.version, entries);
-        state = state.apply(&delta).map_err(Refused::Contradiction)?;
-        for event in events {
-            state.check(&event).map_err(Refused::Incomplete)?;
-        }
+        (state, quarantine) = settle_row(&state, &quarantine, row, trial)?;
     }
     let committed_at = news.last().map(|row| row.committed_at);
-    Ok(Some(Published::from_origin(
-        state,
-        rows.position,
-        committed_at,
-    )))
+    let next = Published::from_origin(state, rows.position, committed_at);
+    Ok(Some(next.without(quarantine)))
 }
 
 /// What rows of an epoch have to continue.
-fn base(current: Option<&Published>, epoch: Epoch) -> Result<(RegionState, Digest), Refused> {
+fn base(
+    current: Option<&Published>,
+    epoch: Epoch,
+) -> Result<(RegionState, Digest, Quarantine), Refused> {
     match current {
-        Some(held) if held.state().epoch() == epoch => {
-            Ok((held.state().clone(), held.sealed().position.digest))
-        }
+        Some(held) if held.state().epoch() == epoch => Ok((
+            held.state().clone(),
+            held.sealed().position.digest,
+            held.quarantine().clone(),
+        )),
         _ => match current.and_then(Published::confirmed) {
             Some(confirmed) if confirmed.epoch > epoch => Err(Refused::EarlierEpoch {
                 ours: confirmed.epoch,
                 theirs: epoch,
             }),
-            _ => Ok((RegionState::empty(epoch), Digest::START)),
+            _ => Ok((
+                RegionState::empty(epoch),
+                Digest::START,
+                Quarantine::default(),
+            )),
         },
     }
 }
@@ -157,17 +183,32 @@ pub(crate) struct Assembly {
     next: u32,
     size: usize,
     entries: Vec<Stamped>,
+    /// Entries that are none.
+    bad: BTreeMap<EntryKey, Aside>,
 }
 
 impl Assembly {
-    /// Takes a chunk; gives the state that it completes. An index of 0 begins anew; after an error there is
-    /// nothing left to continue.
+    /// Takes a chunk; gives the state that it completes, with what `current` has in the place of what cannot be applied.
+    /// An index of 0 begins anew; after an error there is nothing left to continue.
     ///
     /// # Errors
     /// If it does not follow the chunk before, or the whole is too large or no state.
     pub(crate) fn add(
         slot: &mut Option<Self>,
         chunk: &SnapshotChunk,
+        current: Option<&Published>,
+        trial: &dyn Trial,
+    ) -> Result<Option<Published>, Refused> {
+        let added = guarded(|| Self::take(slot, chunk, current, trial));
+        trial.end();
+        added
+    }
+
+    fn take(
+        slot: &mut Option<Self>,
+        chunk: &SnapshotChunk,
+        current: Option<&Published>,
+        trial: &dyn Trial,
     ) -> Result<Option<Published>, Refused> {
         let begun = if chunk.index == 0 {
             slot.take();
@@ -177,6 +218,7 @@ impl Assembly {
                 next: 0,
                 size: 0,
                 entries: Vec::new(),
+                bad: BTreeMap::new(),
             })
         } else {
             slot.take()
@@ -191,24 +233,45 @@ impl Assembly {
         if assembly.size > MAX_SNAPSHOT {
             return Err(Refused::TooLarge);
         }
-        let entries = codec::decode_stamped(&chunk.entries).map_err(Refused::Undecodable)?;
-        assembly.entries.extend(entries);
+        assembly.look_into(chunk, trial)?;
         assembly.next = assembly.next.saturating_add(1);
         if chunk.last {
-            assembly.finish().map(Some)
+            assembly.finish(current).map(Some)
         } else {
             *slot = Some(assembly);
             Ok(None)
         }
     }
 
-    fn finish(self) -> Result<Published, Refused> {
-        let state = whole_state(&self.position, self.floor, self.entries)?;
-        Ok(Published::from_origin(state, self.position, None))
+    fn look_into(&mut self, chunk: &SnapshotChunk, trial: &dyn Trial) -> Result<(), Refused> {
+        let read = || codec::read_stamped(&chunk.entries);
+        let raws = read().map_err(Refused::Undecodable)?;
+        for (index, (version, raw)) in raws.into_iter().enumerate() {
+            let key = raw.key().map_err(Refused::Undecodable)?;
+            let epoch = self.position.position.epoch;
+            let source = || Some(read().ok()?.into_iter().nth(index)?.1);
+            match attempt(trial, Cursor { epoch, version }, &key, raw, source) {
+                Ok(entry) => self.entries.push(Stamped { version, entry }),
+                Err(aside) => drop(self.bad.insert(key, aside)),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, current: Option<&Published>) -> Result<Published, Refused> {
+        let snapshot = Snapshot {
+            epoch: self.position.position.epoch,
+            version: self.position.position.version,
+            floor: self.floor,
+            entries: self.entries,
+        };
+        let before = current.map(|held| (held.state(), held.quarantine()));
+        let (state, quarantine) = settle_snapshot(snapshot, self.bad, before)?;
+        Ok(Published::from_origin(state, self.position, None).without(quarantine))
     }
 }
 
-/// The state that stamped entries are, complete.
+/// The state that stamped entries are, complete: nothing in them is forgiven.
 ///
 /// # Errors
 /// If they contradict their position, or an assignment lacks its content.

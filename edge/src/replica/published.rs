@@ -9,7 +9,8 @@ use liveevents_protocol::position::SealedPosition;
 use liveevents_protocol::state::RegionState;
 use liveevents_protocol::version::{Epoch, Version};
 
-use super::frames::Frames;
+use super::Quarantine;
+use super::frames::{Frames, Press, Selection, Told};
 
 /// A region's state as of one position. Immutable, but for the bytes that are made of it when first asked for.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(crate) struct Published {
     committed_at: Option<Timestamp>,
     /// Up to where the origin has confirmed: its own cursor, or that of a state which this one has replaced.
     confirmed: Option<Cursor>,
+    quarantine: Quarantine,
     frames: Frames,
 }
 
@@ -56,6 +58,7 @@ impl Published {
             sealed,
             committed_at,
             confirmed,
+            quarantine: Quarantine::default(),
             frames: Frames::default(),
         }
     }
@@ -70,6 +73,16 @@ impl Published {
             confirmed: None,
             ..Self::from_origin(state, sealed, committed_at)
         }
+    }
+
+    /// The same without what is set aside.
+    pub(crate) fn without(self, quarantine: Quarantine) -> Self {
+        Self { quarantine, ..self }
+    }
+
+    /// What it lacks, since it cannot be applied here.
+    pub(crate) fn quarantine(&self) -> &Quarantine {
+        &self.quarantine
     }
 
     /// The state.
@@ -129,28 +142,34 @@ impl Published {
         }
     }
 
-    /// The message that tells all of it: one text for all who need it.
+    /// The messages that tell all of it, in order: the same for all who need it.
     ///
     /// # Errors
     /// If it has no JSON form, which no well-formed state has.
-    pub(crate) async fn snapshot(self: &Arc<Self>, now: Timestamp) -> Result<Bytes, MessageError> {
+    pub(crate) async fn snapshot(
+        &self,
+        selection: &Selection,
+        press: Press<'_>,
+    ) -> Result<Arc<[Bytes]>, MessageError> {
+        let committed_at = self.committed_at;
         self.frames
-            .snapshot(&self.state, self.committed_at, now)
+            .snapshot(&self.state, selection, committed_at, press)
             .await
     }
 
-    /// The message that tells what changed after `from`, which [`Published::step`] gave: one text for all at the
-    /// same place.
+    /// What is told of what changed after `from`, which [`Published::step`] gave: the same for all at the same place.
     ///
     /// # Errors
     /// If it has no JSON form, which no well-formed state has.
     pub(crate) async fn delta(
-        self: &Arc<Self>,
+        &self,
         from: Version,
-        now: Timestamp,
-    ) -> Result<Bytes, MessageError> {
+        selection: &Selection,
+        press: Press<'_>,
+    ) -> Result<Told, MessageError> {
+        let committed_at = self.committed_at;
         self.frames
-            .delta(&self.state, from, self.committed_at, now)
+            .delta(&self.state, from, selection, committed_at, press)
             .await
     }
 }

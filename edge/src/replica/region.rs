@@ -200,7 +200,10 @@ fn succession(current: &Published, next: &Published) -> Publication {
     let replaces = theirs == ours
         && next.is_confirmed()
         && next.sealed().position.digest != current.sealed().position.digest;
-    if place(theirs) > place(ours) || corrects || replaces {
+    // The same version, and more of it can be applied.
+    let heals =
+        theirs == ours && next.is_confirmed() && next.quarantine().improves(current.quarantine());
+    if place(theirs) > place(ours) || corrects || replaces || heals {
         Publication::Published
     } else if confirmed.is_some_and(|(epoch, _)| epoch > theirs.epoch) || ours.epoch > theirs.epoch
     {

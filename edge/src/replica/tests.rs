@@ -2,6 +2,7 @@
 //! refused, texts are shared.
 
 mod laws;
+mod poison;
 mod publication;
 mod rows;
 mod texts;
@@ -9,10 +10,13 @@ mod texts;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use liveevents_protocol::entry::EntryKey;
+use liveevents_protocol::frame::{Rows, SnapshotChunk};
+use liveevents_protocol::message::Cursor;
 use liveevents_protocol::version::Version;
 
 use super::history::{History, epoch, put, remove};
-use super::{Assembly, Publication, Published, Refused, Region, Replica, apply_rows};
+use super::{Assembly, Publication, Published, Refused, Region, Replica, Trial};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -45,12 +49,31 @@ fn cached(history: &History, at: u64) -> Published {
     Published::from_cache(history.state(at).clone(), history.position(at), None)
 }
 
+/// Nothing has ended a process before.
+struct Willing;
+
+impl Trial for Willing {
+    fn begin(&self, _: Cursor, _: &EntryKey) -> bool {
+        true
+    }
+
+    fn end(&self) {}
+}
+
+fn apply_rows(held: Option<&Published>, rows: &Rows) -> Result<Option<Published>, Refused> {
+    super::apply_rows(held, rows, &Willing)
+}
+
+fn add(slot: &mut Option<Assembly>, chunk: &SnapshotChunk) -> Result<Option<Published>, Refused> {
+    Assembly::add(slot, chunk, None, &Willing)
+}
+
 fn assemble(history: &History, at: u64) -> Published {
     let mut slot = None;
     let mut whole = None;
     for chunk in history.chunks(Version(at)) {
         assert!(whole.is_none());
-        whole = Assembly::add(&mut slot, &chunk).unwrap();
+        whole = add(&mut slot, &chunk).unwrap();
     }
     assert!(slot.is_none());
     whole.unwrap()

@@ -1,5 +1,7 @@
 //! Health. *Live* says that the process answers, and looks at nothing outside. *Ready* says that it holds every one of
-//! its regions, no older than configured; it is judged anew at each request.
+//! its regions, no older than configured if anything is; it is judged anew at each request. A region without events is
+//! held like any other. What is wrong and harms no readiness (no origin, no Redis, entries set aside, clocks apart) is
+//! told beside it.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,7 +14,7 @@ use serde::Serialize;
 use super::{Serving, View};
 use crate::cache;
 use crate::delivery::Ledger;
-use crate::replica::Region;
+use crate::replica::{Region, entry_name};
 use crate::uplink;
 
 #[derive(Serialize)]
@@ -26,6 +28,10 @@ pub(super) struct Report {
     regions: Vec<RegionReport>,
     uplink: uplink::Status,
     cache: cache::State,
+    /// The origin's clock minus this one's, as last measured.
+    clock_offset_ms: i64,
+    clocks_apart: bool,
+    draining: bool,
     game_servers: i64,
 }
 
@@ -36,8 +42,18 @@ struct RegionReport {
     ready: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     holds: Option<Holds>,
+    /// Entries that cannot be applied here; their last good content is served.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<SetAside>,
     game_servers: i64,
     current_game_servers: i64,
+}
+
+#[derive(Serialize)]
+struct SetAside {
+    entry: String,
+    version: Version,
+    reason: String,
 }
 
 #[derive(Serialize)]
@@ -46,7 +62,11 @@ struct Holds {
     epoch: Epoch,
     version: Version,
     age_ms: u64,
+    /// When the origin was last heard.
+    contact_at: Timestamp,
     stale: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale_since: Option<Timestamp>,
     /// Whether the origin has told or continued it; else it is from Redis.
     confirmed: bool,
 }
@@ -91,6 +111,9 @@ fn judge(serving: &Serving) -> Report {
         regions,
         uplink: uplink::Status::clone(&serving.uplink.load()),
         cache: serving.cache.state(),
+        clock_offset_ms: i64::try_from(serving.offset.load().as_millis()).unwrap_or(i64::MAX),
+        clocks_apart: serving.offset.is_apart(),
+        draining: serving.drain.state().is_some(),
     }
 }
 
@@ -102,15 +125,28 @@ fn judge_region(serving: &Serving, region: &Region, now: Timestamp) -> RegionRep
         region: region.id().clone(),
         ready: view
             .as_ref()
-            .is_some_and(|view| view.age <= serving.max_age),
+            .is_some_and(|view| serving.max_age.is_none_or(|most| view.age <= most)),
+        degraded: view.as_ref().map(set_aside).unwrap_or_default(),
         holds: view.map(|view| Holds {
             epoch: view.published.state().epoch(),
             version: view.published.state().version(),
             age_ms: view.age_ms(),
+            contact_at: view.contact_at(),
             stale: view.is_stale(),
+            stale_since: view.stale_since(),
             confirmed: view.published.is_confirmed(),
         }),
         game_servers: counts.connected.into(),
         current_game_servers: counts.applied.into(),
     }
+}
+
+fn set_aside(view: &View) -> Vec<SetAside> {
+    let told = view.published.quarantine().told().into_iter();
+    told.map(|quarantined| SetAside {
+        entry: entry_name(&quarantined.key),
+        version: quarantined.version,
+        reason: quarantined.reason,
+    })
+    .collect()
 }

@@ -37,6 +37,8 @@ pub(super) enum End {
     Refused {
         /// Which region's.
         region: RegionId,
+        /// Whether it was refused before, so that a snapshot was asked for.
+        again: bool,
         /// Why.
         #[source]
         why: Refused,

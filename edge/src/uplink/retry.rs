@@ -17,13 +17,13 @@ pub(super) fn delay(end: &End, backoff: &mut Backoff, random: f64) -> Duration {
             Retry::After(least) => least + jittered,
             Retry::Fix => FIX_RETRY + jittered,
         },
-        End::Distrusted(_) => FIX_RETRY + jittered,
+        End::Distrusted(_) | End::Refused { again: true, .. } => FIX_RETRY + jittered,
         End::Shutdown
         | End::Unreachable(_)
         | End::Lost(_)
         | End::Silent
         | End::Violation(_)
-        | End::Refused { .. } => jittered,
+        | End::Refused { again: false, .. } => jittered,
     }
 }
 
@@ -37,9 +37,10 @@ mod tests {
 
     #[test]
     fn the_reason_decides_how_long() {
-        let refused = End::Refused {
+        let refused = |again| End::Refused {
             region: "us-east".parse().unwrap(),
             why: Refused::BrokenChain,
+            again,
         };
         let table = [
             (End::Closed(CloseReason::GoingAway), 0),
@@ -49,7 +50,8 @@ mod tests {
             (End::Closed(CloseReason::RegionNotAllowed), 30),
             (End::Distrusted(TrustError::BadSignature), 30),
             (End::Silent, 0),
-            (refused, 0),
+            (refused(false), 0),
+            (refused(true), 30),
         ];
         for (end, least) in table {
             let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(4));

@@ -1,16 +1,24 @@
 //! One connection to the origin, from hello to its end.
 //!
 //! Reading never waits for anything but the origin: frames are applied as they come, and only what is to be said
-//! (acks, heartbeats) is awaited, under a deadline. Of several acks due at once the newest of each region is sent.
+//! (acks, heartbeats, reports) is awaited, under a deadline. Of several acks due at once the newest of each region is
+//! sent.
+//!
+//! An entry that cannot be applied is set aside, told to the origin, and holds up nothing.
 //!
 //! A region whose data is refused ends the connection, for the stream cannot be continued past it. The next hello
 //! shows the position held as before, so that an origin whose history has changed under it notices. Refused again, or
-//! if no row could be at fault, the position is left out, which asks for a snapshot.
+//! if no row could be at fault, the position is left out, which asks for a snapshot. So it is if entries were set aside by
+//! a process before this one: only a snapshot offers them again.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use liveevents_protocol::codec::{self, FrameDecoder, RawFrame};
-use liveevents_protocol::frame::{EdgeFrame, Hello, OriginFrame, Rows, SnapshotChunk};
+use liveevents_protocol::frame::{
+    DIRECTORY, DRAIN, EdgeFrame, Hello, OriginFrame, Quarantined, Rows, SnapshotChunk,
+};
 use liveevents_protocol::id::RegionId;
 use liveevents_protocol::limits::{HEARTBEAT, LIVE_WITHIN, MAX_BODY};
 use liveevents_protocol::position::Position;
@@ -26,8 +34,11 @@ use tracing::{debug, info, warn};
 use super::dial::Line;
 use super::end::End;
 use super::{OriginAddress, Status, Strikes, Uplink};
-use crate::limits::{CONNECT_DEADLINE, GOODBYE_DEADLINE, UPLINK_WRITE_DEADLINE, WELCOME_DEADLINE};
-use crate::replica::{Assembly, Publication, Published, Refused, Region, apply_rows};
+use crate::limits::{
+    CLOCK_OFF, CONNECT_DEADLINE, GOODBYE_DEADLINE, MAX_DRAIN, UPLINK_WRITE_DEADLINE,
+    WELCOME_DEADLINE,
+};
+use crate::replica::{Assembly, Publication, Published, Refused, Region, apply_rows, entry_name};
 
 /// Refusals in a row after which a snapshot is asked for.
 const STRIKES: u8 = 2;
@@ -46,6 +57,12 @@ pub(super) struct Session<'a> {
     snapshots: BTreeMap<RegionId, Assembly>,
     /// Due, the newest of each region.
     acks: BTreeMap<RegionId, (Epoch, Version)>,
+    /// What the origin has been told of entries set aside; nothing where there is none.
+    degraded: BTreeMap<RegionId, Vec<Quarantined>>,
+    /// Whether that may have changed.
+    look_aside: bool,
+    /// A heartbeat that is to be answered: what it says, and when it was sent.
+    beat: Option<(Timestamp, Instant)>,
 }
 
 impl<'a> Session<'a> {
@@ -75,6 +92,9 @@ impl<'a> Session<'a> {
             welcomed: false,
             snapshots: BTreeMap::new(),
             acks: BTreeMap::new(),
+            degraded: BTreeMap::new(),
+            look_aside: false,
+            beat: None,
         };
         let end = match session.talk(shutdown).await {
             Ok(()) => {
@@ -108,6 +128,7 @@ impl<'a> Session<'a> {
                     WELCOME_DEADLINE
                 };
             let mut beats = false;
+            let report_at = self.report_at();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
@@ -121,34 +142,90 @@ impl<'a> Session<'a> {
                     Err(error) => return Err(End::lost(error)),
                 },
                 _ = beat.tick(), if self.welcomed => beats = true,
+                () = self.uplink.ledgers.rung(), if self.welcomed => {}
+                () = sleep_until(report_at.unwrap_or(silent_at)), if report_at.is_some() => {}
                 () = sleep_until(silent_at) => return Err(End::Silent),
             }
             while let Some(frame) = self.frames.next_frame().map_err(End::violation)? {
                 self.take(&frame)?;
             }
-            while let Some((region, (epoch, version))) = self.acks.pop_first() {
-                let applied_at = self.uplink.clock.now();
-                let ack = EdgeFrame::Ack {
-                    region,
-                    epoch,
-                    version,
-                    applied_at,
-                };
-                self.say(&ack).await?;
-                self.uplink.metrics.acks.inc();
+            self.say_acks().await?;
+            if self.welcomed {
+                self.say_degraded().await?;
+                self.say_reports().await?;
             }
             if beats {
                 let sent_at = self.uplink.clock.now();
+                self.beat.get_or_insert((sent_at, Instant::now()));
                 self.say(&EdgeFrame::Heartbeat { sent_at }).await?;
             }
         }
+    }
+
+    async fn say_acks(&mut self) -> Result<(), End> {
+        while let Some((region, (epoch, version))) = self.acks.pop_first() {
+            let applied_at = self.uplink.clock.now();
+            let ack = EdgeFrame::Ack {
+                region,
+                epoch,
+                version,
+                applied_at,
+            };
+            self.say(&ack).await?;
+            self.uplink.metrics.acks.inc();
+        }
+        Ok(())
+    }
+
+    /// What is set aside, whole, where it has changed.
+    async fn say_degraded(&mut self) -> Result<(), End> {
+        if !std::mem::take(&mut self.look_aside) {
+            return Ok(());
+        }
+        for region in self.uplink.replica.regions() {
+            let held = region.load();
+            let entries = held
+                .map(|held| held.quarantine().told())
+                .unwrap_or_default();
+            let known = self.degraded.entry(region.id().clone()).or_default();
+            if *known != entries {
+                known.clone_from(&entries);
+                let region = region.id().clone();
+                self.say(&EdgeFrame::Degraded { region, entries }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// When the first report is due.
+    fn report_at(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let due = self
+            .uplink
+            .ledgers
+            .iter()
+            .filter_map(|ledger| ledger.due(now));
+        due.min().filter(|_| self.welcomed)
+    }
+
+    async fn say_reports(&mut self) -> Result<(), End> {
+        for ledger in self.uplink.ledgers.iter() {
+            if let Some(delivery) = ledger.report(Instant::now()) {
+                self.say(&EdgeFrame::Delivery(delivery)).await?;
+                self.uplink.metrics.reports.inc();
+            }
+        }
+        Ok(())
     }
 
     fn hello(&self) -> Hello {
         let identity = &self.uplink.identity;
         let regions = self.uplink.replica.regions().map(|region| {
             let distrusted = self.strikes.get(region.id()).is_some_and(|&n| n >= STRIKES);
-            let held = region.load().filter(|_| !distrusted);
+            let held = region.load().filter(|held| {
+                let remembered = !held.is_confirmed() && !held.quarantine().is_empty();
+                !distrusted && !remembered
+            });
             (region.id().clone(), held.map(|held| *held.sealed()))
         });
         Hello {
@@ -157,7 +234,7 @@ impl<'a> Session<'a> {
             boot: identity.boot,
             token: identity.token.expose_secret().to_owned(),
             build: env!("CARGO_PKG_VERSION").to_owned(),
-            capabilities: Vec::new(),
+            capabilities: vec![DRAIN.to_owned(), DIRECTORY.to_owned()],
             address: identity.address.clone(),
             regions: regions.collect(),
         }
@@ -183,9 +260,17 @@ impl<'a> Session<'a> {
                 self.chunk(&chunk)
             }
             // Not asked for yet: the hello names no such capability.
-            OriginFrame::Drain { .. } | OriginFrame::Directory(_) => Ok(()),
             OriginFrame::Heartbeat { echo, time } => {
                 self.heartbeat(echo, time);
+                Ok(())
+            }
+            OriginFrame::Drain { spread_ms } => {
+                let spread = Duration::from_millis(spread_ms).min(MAX_DRAIN);
+                self.uplink.drain.begin(spread);
+                Ok(())
+            }
+            OriginFrame::Directory(regions) => {
+                self.uplink.directory.replace(regions);
                 Ok(())
             }
         }
@@ -210,6 +295,10 @@ impl<'a> Session<'a> {
             ..
         } = self.uplink;
         self.welcomed = true;
+        self.look_aside = true;
+        for ledger in self.uplink.ledgers.iter() {
+            ledger.begin();
+        }
         authority.in_contact();
         metrics.connected.set(1);
         metrics.connections.inc();
@@ -222,12 +311,14 @@ impl<'a> Session<'a> {
     }
 
     /// The origin has nothing more for the regions whose data it is not in the middle of.
-    fn heartbeat(&mut self, echo: jiff::Timestamp, time: jiff::Timestamp) {
+    fn heartbeat(&mut self, echo: Timestamp, time: Timestamp) {
         let now = self.uplink.clock.now();
-        let round_trip = now.duration_since(echo).as_secs_f64();
-        let offset = time.duration_since(echo).as_secs_f64() - round_trip / 2.0;
-        self.uplink.metrics.round_trip.set(round_trip);
-        self.uplink.metrics.clock_offset.set(offset);
+        self.measure(echo, time, now);
+        if let Some((_, sent)) = self.beat.take_if(|(sent_at, _)| *sent_at == echo) {
+            for ledger in self.uplink.ledgers.iter() {
+                ledger.settle(sent);
+            }
+        }
         for region in self.uplink.replica.regions() {
             let whole = region.load().is_some() && !self.snapshots.contains_key(region.id());
             if whole {
@@ -236,17 +327,39 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// How far the clocks are apart. An answer that was long on its way says nothing about it.
+    fn measure(&self, echo: Timestamp, time: Timestamp, now: Timestamp) {
+        let Ok(round_trip) = Duration::try_from(now.duration_since(echo)) else {
+            return;
+        };
+        let metrics = &self.uplink.metrics;
+        metrics.round_trip.set(round_trip.as_secs_f64());
+        if let Ok(half) = SignedDuration::try_from(round_trip / 2)
+            && round_trip <= CLOCK_OFF
+        {
+            let offset = time.duration_since(echo).saturating_sub(half);
+            metrics.clock_offset.set(offset.as_secs_f64());
+            self.uplink.offset.measured(offset);
+        }
+    }
+
     fn rows(&mut self, rows: &Rows) -> Result<(), End> {
         let region = self.region(&rows.region)?;
+        if let Some(ledger) = self.uplink.ledgers.region(&rows.region) {
+            ledger.told(rows, self.uplink.clock.now());
+        }
         let current = region.load();
-        let applied = apply_rows(current.as_deref(), rows);
+        let trial = self.uplink.journal.trial(region.id());
+        let applied = apply_rows(current.as_deref(), rows, &trial);
         self.applied(region, rows.position.position, applied)
     }
 
     fn chunk(&mut self, chunk: &SnapshotChunk) -> Result<(), End> {
         let region = self.region(&chunk.region)?;
         let mut slot = self.snapshots.remove(&chunk.region);
-        let assembled = Assembly::add(&mut slot, chunk);
+        let current = region.load();
+        let trial = self.uplink.journal.trial(region.id());
+        let assembled = Assembly::add(&mut slot, chunk, current.as_deref(), &trial);
         if let Some(pending) = slot {
             self.snapshots.insert(chunk.region.clone(), pending);
             return Ok(());
@@ -272,6 +385,7 @@ impl<'a> Session<'a> {
         let now = self.uplink.clock.now();
         let publication = match applied {
             Ok(Some(next)) => {
+                self.note_aside(region, &next);
                 let theirs = next.state().epoch();
                 match (region.publish(next, now), region.load()) {
                     (Publication::EarlierEpoch, Some(held)) => Err(Refused::EarlierEpoch {
@@ -292,12 +406,13 @@ impl<'a> Session<'a> {
                 .inc();
             let strikes = self.strikes.entry(region.id().clone()).or_default();
             // Only a history that has changed under the origin is worth showing it our position again.
+            let again = *strikes >= STRIKES;
             *strikes = match why {
                 Refused::BrokenChain => strikes.saturating_add(1),
                 _ => STRIKES,
             };
             let region = region.id().clone();
-            return Err(End::Refused { region, why });
+            return Err(End::Refused { region, why, again });
         }
         self.strikes.remove(region.id());
         region.contacted(now);
@@ -308,6 +423,28 @@ impl<'a> Session<'a> {
             .or_insert((told.epoch, told.version));
         *due = (*due).max((told.epoch, told.version));
         Ok(())
+    }
+
+    /// Says once of each entry that it is set aside.
+    fn note_aside(&mut self, region: &Region, next: &Published) {
+        let held = region.load();
+        let before = held.as_ref().map(|held| held.quarantine());
+        let id = region.id();
+        for (entry, label) in next.quarantine().news(before) {
+            let metric = &self.uplink.metrics.quarantined;
+            metric.with_label_values(&[label]).inc();
+            let Quarantined {
+                key,
+                version,
+                reason,
+            } = entry;
+            let entry = entry_name(&key);
+            warn!(region = %id, entry, %version, reason, "an entry cannot be applied; its last good content is served on");
+        }
+        if next.quarantine().is_empty() && before.is_some_and(|before| !before.is_empty()) {
+            info!(region = %id, "every entry can be applied again");
+        }
+        self.look_aside = true;
     }
 
     async fn say(&mut self, frame: &EdgeFrame) -> Result<(), End> {

@@ -131,6 +131,16 @@ pub fn remove(name: &str, revision: u32) -> Vec<Entry> {
     ]
 }
 
+/// Turns the configuration of a revision into no JSON, wherever it stands.
+pub fn spoil(bytes: &mut [u8], revision: u32) {
+    let json = format!("\"xp\":{revision}}}");
+    for at in 0..bytes.len() {
+        if bytes[at..].starts_with(json.as_bytes()) {
+            bytes[at] = b'?';
+        }
+    }
+}
+
 impl History {
     pub fn new(region: &str, epoch: Epoch) -> Self {
         Self {
@@ -144,8 +154,23 @@ impl History {
 
     /// Appends a change; gives its version.
     pub fn commit(&mut self, entries: Vec<Entry>, at: Timestamp) -> Version {
+        self.append(entries, at, |_| {})
+    }
+
+    /// The same, but that what is sent of it has no JSON where the configuration of this revision should be.
+    pub fn commit_spoilt(&mut self, entries: Vec<Entry>, revision: u32, at: Timestamp) -> Version {
+        self.append(entries, at, |bytes| spoil(bytes, revision))
+    }
+
+    fn append(
+        &mut self,
+        entries: Vec<Entry>,
+        at: Timestamp,
+        edit: impl FnOnce(&mut [u8]),
+    ) -> Version {
         let version = self.head().next();
-        let bytes = codec::encode_entries(&entries).unwrap();
+        let mut bytes = codec::encode_entries(&entries).unwrap();
+        edit(&mut bytes);
         let change = ChangeId(Uuid::from_u128(u128::from(version.0)));
         let digest = self
             .digest(self.head())

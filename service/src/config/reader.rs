@@ -126,13 +126,12 @@ impl Reader {
 
     /// A duration above zero, in ISO 8601 (`PT5M`, `P30D`); a day is 24 hours.
     pub fn duration(&mut self, key: &str) -> Value<Duration> {
-        self.parse_with(key, |text| {
-            let span: Option<Span> = text.starts_with('P').then(|| text.parse().ok()).flatten();
-            span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())
-                .and_then(|duration| Duration::try_from(duration).ok())
-                .filter(|duration| !duration.is_zero())
-                .ok_or("must be a duration in ISO 8601, such as PT30S, PT5M or P30D")
-        })
+        self.parse_with(key, duration)
+    }
+
+    /// The same, which may be missing.
+    pub fn optional_duration(&mut self, key: &str) -> Value<Option<Duration>> {
+        self.optional_with(key, duration)
     }
 
     /// Values divided by commas, or a list in the file. An optional setting that is not made is an
@@ -280,4 +279,12 @@ impl std::fmt::Debug for Reader {
             .field("faults", &self.faults)
             .finish_non_exhaustive()
     }
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    let span: Option<Span> = text.starts_with('P').then(|| text.parse().ok()).flatten();
+    span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .filter(|duration| !duration.is_zero())
+        .ok_or("must be a duration in ISO 8601, such as PT30S, PT5M or P30D")
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn rows(history: &History, from: u64, to: u64) -> liveevents_protocol::frame::Rows {
+fn rows(history: &History, from: u64, to: u64) -> Rows {
     history.rows(Version(from), Version(to))
 }
 
@@ -114,16 +114,8 @@ fn rows_that_are_held_confirm_what_the_cache_held() {
 }
 
 #[test]
-fn bytes_that_are_no_entries_and_assignments_without_content_are_refused_whole() {
-    let mut history = sample();
-    let dangling = super::super::history::assignment("gone", 9).into();
-    history.commit(vec![dangling], NOW);
-    let refused = apply_rows(Some(&told(&history, 3)), &rows(&history, 3, 5)).err();
-    assert!(
-        matches!(refused, Some(Refused::Incomplete(_))),
-        "{refused:?}"
-    );
-
+fn bytes_that_are_no_entries_are_refused_whole() {
+    let history = sample();
     let mut garbage = rows(&history, 3, 4);
     let row = &mut garbage.rows[0];
     row.entries = vec![0xff; 9];
@@ -157,31 +149,27 @@ fn a_snapshot_begins_anew_with_its_first_chunk_and_must_follow_from_there() {
     assert!(chunks.len() >= 4);
     let mut slot = None;
     for chunk in &chunks[..2] {
-        assert!(Assembly::add(&mut slot, chunk).unwrap().is_none());
+        assert!(add(&mut slot, chunk).unwrap().is_none());
     }
     for chunk in &chunks[..chunks.len() - 1] {
-        assert!(Assembly::add(&mut slot, chunk).unwrap().is_none());
+        assert!(add(&mut slot, chunk).unwrap().is_none());
     }
-    assert!(
-        Assembly::add(&mut slot, chunks.last().unwrap())
-            .unwrap()
-            .is_some()
-    );
+    assert!(add(&mut slot, chunks.last().unwrap()).unwrap().is_some());
 
     // Out of order, of another position, without a beginning: refused, and nothing is left to continue.
     let mut other = chunks[1].clone();
     other.position = history.position(Version(2));
     for (first, second) in [(&chunks[0], &chunks[2]), (&chunks[0], &other)] {
         let mut slot = None;
-        Assembly::add(&mut slot, first).unwrap();
-        let refused = Assembly::add(&mut slot, second).err();
+        add(&mut slot, first).unwrap();
+        let refused = add(&mut slot, second).err();
         assert_eq!(
             refused,
             Some(Refused::Disorder {
                 index: second.index
             })
         );
-        let refused = Assembly::add(&mut slot, &chunks[1]).err();
+        let refused = add(&mut slot, &chunks[1]).err();
         assert_eq!(refused, Some(Refused::Disorder { index: 1 }));
     }
 }

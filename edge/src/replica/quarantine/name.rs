@@ -1,0 +1,48 @@
+//! The name of an entry as text, in files and in Redis.
+
+use liveevents_protocol::entry::EntryKey;
+use liveevents_protocol::version::Revision;
+
+/// `content:<event>:<revision>` or `assignment:<event>`.
+pub(crate) fn entry_name(key: &EntryKey) -> String {
+    match key {
+        EntryKey::Content(event, revision) => format!("content:{event}:{revision}"),
+        EntryKey::Assignment(event) => format!("assignment:{event}"),
+    }
+}
+
+/// The entry of that name.
+pub(crate) fn entry_of(name: &str) -> Option<EntryKey> {
+    let (kind, rest) = name.split_once(':')?;
+    match kind {
+        "assignment" => Some(EntryKey::Assignment(rest.parse().ok()?)),
+        "content" => {
+            let (event, revision) = rest.split_once(':')?;
+            let revision = Revision(revision.parse().ok()?);
+            Some(EntryKey::Content(event.parse().ok()?, revision))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_which_entry() {
+        for name in ["content:flash-sale:3", "assignment:flash-sale"] {
+            assert_eq!(entry_name(&entry_of(name).unwrap()), name);
+        }
+        for name in [
+            "",
+            "content:",
+            "content:sale",
+            "content:sale:x",
+            "assignment:",
+            "segment:a",
+        ] {
+            assert_eq!(entry_of(name), None, "{name}");
+        }
+    }
+}
