@@ -7,8 +7,11 @@
 )]
 
 mod push {
+    mod delivery;
     pub(crate) mod edge;
+    mod orders;
     pub(crate) mod origin;
+    mod storm;
 }
 
 use std::sync::{Arc, Weak};
@@ -183,6 +186,12 @@ async fn acks_are_written_down_and_false_ones_refused(pool: PgPool) {
     };
     edge.send(&ack(version)).await;
     origin.until_acked(change, "e1").await;
+    origin.change(REGION, 200).await;
+    let second = edge.next_rows().await.position.position.version;
+    edge.send(&ack(second)).await;
+    origin
+        .until_metric("liveevents_change_converged_seconds_count{region=\"us-east\"} 2")
+        .await;
 
     edge.send(&ack(Version(9))).await;
     assert_eq!(edge.closed().await, Some(CloseReason::Malformed));

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use liveevents_protocol::codec;
 use liveevents_protocol::frame::OriginFrame;
 use liveevents_protocol::id::RegionId;
@@ -66,8 +66,9 @@ pub struct Watch {
 }
 
 /// What was seen before.
-#[derive(Default)]
 struct Seen {
+    /// When it began: of what was committed before, another process has told how long it took.
+    since: Timestamp,
     directory: Directory,
     warm_orders: Option<u64>,
     converged: BTreeMap<RegionId, (Epoch, Version)>,
@@ -78,7 +79,12 @@ type Directory = Vec<(RegionId, Vec<String>)>;
 impl Watch {
     /// Looks, until shut down. A database that is away is asked again at the next look.
     pub async fn run(self, shutdown: CancellationToken) {
-        let mut seen = Seen::default();
+        let mut seen = Seen {
+            since: self.clock.now(),
+            directory: Directory::new(),
+            warm_orders: None,
+            converged: BTreeMap::new(),
+        };
         loop {
             match timeout(DATABASE_DEADLINE, self.look(&mut seen)).await {
                 Ok(Ok(())) => {}
@@ -109,21 +115,21 @@ impl Watch {
         let warm_orders = edges::warm_orders(&mut tx).await?;
         let converged = progress::converged(&mut tx, heard).await?;
         for (region, (epoch, version)) in converged {
-            // Of what was before this process began, or this epoch, nothing is told; nor again of what had converged
-            // before another edge came that lacked it.
+            // An edge that comes and lacks what had converged makes nothing converge again.
             let reached = seen
                 .converged
                 .entry(region.clone())
-                .or_insert((epoch, version));
+                .or_insert((epoch, Version::ZERO));
             if reached.0 != epoch {
-                *reached = (epoch, version);
+                *reached = (epoch, Version::ZERO);
             }
-            let after = reached
-                .1
-                .max(Version(version.0.saturating_sub(CONVERGED_AT_MOST)));
-            if after < version {
+            if reached.1 < version {
+                let after = reached
+                    .1
+                    .max(Version(version.0.saturating_sub(CONVERGED_AT_MOST)));
+                let span = (after, version);
                 let times =
-                    progress::converged_after(&mut tx, &region, epoch, after, version).await?;
+                    progress::converged_in(&mut tx, &region, epoch, span, seen.since).await?;
                 self.metrics.delivery.converged(&region, &times);
                 reached.1 = version;
             }

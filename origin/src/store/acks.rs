@@ -89,7 +89,8 @@ pub async fn claim(
     })
 }
 
-/// Records that a connection has ended, unless a newer one has claimed the name since.
+/// Records that a connection has ended, unless a newer one has claimed the name since. Who leaves on purpose is news
+/// to every replica.
 ///
 /// # Errors
 /// If the database does not take it.
@@ -109,8 +110,11 @@ pub async fn leave(
         time(now) as _,
         signed_off
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    if signed_off {
+        super::edges::wake(conn).await?;
+    }
     Ok(())
 }
 

@@ -334,7 +334,7 @@ pub async fn warm_orders(conn: &mut PgConnection) -> Result<u64, StoreError> {
 
 /// Every replica looks at what is ordered. A claim names an edge and a number; this names neither, and
 /// earlier releases pass over it.
-async fn wake(conn: &mut PgConnection) -> Result<(), StoreError> {
+pub(super) async fn wake(conn: &mut PgConnection) -> Result<(), StoreError> {
     query!("SELECT pg_notify($1, '')", CHANNEL)
         .execute(conn)
         .await?;

@@ -300,26 +300,29 @@ pub async fn converged(
         .collect()
 }
 
-/// How long each version after `after`, up to `to`, took from its commit to the last edge's ack.
+/// How long each version of a span, exclusive and inclusive, took from its commit to the last edge's ack, if it was
+/// committed since then.
 ///
 /// # Errors
 /// If the database does not answer.
-pub async fn converged_after(
+pub async fn converged_in(
     conn: &mut PgConnection,
     of: &RegionId,
     epoch: Epoch,
-    after: Version,
-    to: Version,
+    (after, to): (Version, Version),
+    since: Timestamp,
 ) -> Result<Vec<Duration>, StoreError> {
     let rows = sqlx::query_scalar!(
         r#"SELECT (extract(epoch FROM max(a.acked_at) - l.committed_at) * 1000000)::bigint AS "us!"
            FROM region_log l JOIN region_acks a USING (region_id, epoch, version)
            WHERE l.region_id = $1 AND l.epoch = $2 AND l.version > $3 AND l.version <= $4
+               AND l.committed_at >= $5
            GROUP BY l.version, l.committed_at"#,
         of.as_str(),
         epoch.0,
         stored(after),
-        stored(to)
+        stored(to),
+        time(since) as _
     )
     .fetch_all(conn)
     .await?;

@@ -20,6 +20,8 @@ use liveevents_origin::push::hub::Hub;
 use liveevents_origin::push::registry::Registry;
 use liveevents_origin::push::roster::{Roster, Watch};
 use liveevents_origin::seal::Sealer;
+use liveevents_origin::store::edges::Edge;
+use liveevents_origin::store::progress::Progress;
 use liveevents_origin::store::{self, region_log};
 use liveevents_origin::{quic, tls};
 use liveevents_protocol::frame::{Hello, Row};
@@ -51,7 +53,8 @@ pub(crate) struct Origin {
     pub(crate) metrics: PushMetrics,
     pub(crate) sealer: Sealer,
     pub(crate) hub: Arc<Hub>,
-    pool: PgPool,
+    pub(crate) scrape: Metrics,
+    pub(crate) pool: PgPool,
     keys: Keys,
     folder: tempfile::TempDir,
     _trust_keeper: watch::Sender<Arc<SignedTrust>>,
@@ -75,7 +78,21 @@ impl Origin {
         Self::start_in(pool, folder).await
     }
 
+    /// Another process beside this one, on the same database.
+    pub(crate) async fn beside(&self) -> Self {
+        Self::start(self.pool.clone()).await
+    }
+
+    /// One whose line of hellos is this short.
+    pub(crate) async fn start_admitting(pool: PgPool, admission: Admission) -> Self {
+        Self::start_with(pool, tempfile::tempdir().unwrap(), admission).await
+    }
+
     async fn start_in(pool: PgPool, folder: tempfile::TempDir) -> Self {
+        Self::start_with(pool, folder, Admission::default()).await
+    }
+
+    async fn start_with(pool: PgPool, folder: tempfile::TempDir, admission: Admission) -> Self {
         let installation: Installation = INSTALLATION.parse().unwrap();
         let keys = Keys::derive(&"a secret of at least thirty-two bytes".into()).unwrap();
         let sealer = Sealer::new(*keys.seal(), installation.clone());
@@ -91,7 +108,8 @@ impl Origin {
         let verifier = Arc::new(Verifier::new(installation.clone()));
         assert!(verifier.replace(&bundle).unwrap());
         let clock = Clock::system();
-        let metrics = PushMetrics::new(&Metrics::new().unwrap()).unwrap();
+        let scrape = Metrics::new().unwrap();
+        let metrics = PushMetrics::new(&scrape).unwrap();
         let hub = Arc::new(Hub::new(pool.clone(), sealer.clone()));
         let registry = Arc::new(Registry::default());
         let roster = Arc::new(Roster::default());
@@ -151,7 +169,7 @@ impl Origin {
             metrics.clone(),
             stop.clone(),
         ));
-        let admission = Arc::new(Admission::default());
+        let admission = Arc::new(admission);
         tasks.spawn(endpoint::serve(endpoint, judge, shared, admission, stop));
         Self {
             address,
@@ -159,6 +177,7 @@ impl Origin {
             metrics,
             sealer,
             hub,
+            scrape,
             pool,
             keys,
             folder,
@@ -215,6 +234,13 @@ impl Origin {
         let configuration = serde_json::json!({ "customParameters": { "noise": noise } });
         self.change_event(region, &format!("large-{n}"), configuration, 100)
             .await;
+    }
+
+    /// Brings a new event with so many bytes of configuration.
+    pub(crate) async fn change_with(&self, region: &str, event: &str, bytes: usize) -> ChangeId {
+        let text = "x".repeat(bytes);
+        let configuration = serde_json::json!({ "customParameters": { "text": text } });
+        self.change_event(region, event, configuration, 100).await
     }
 
     async fn change_event(
@@ -334,29 +360,68 @@ impl Origin {
         tx.commit().await.unwrap();
     }
 
-    pub(crate) async fn until_acked(&self, change: ChangeId, edge: &str) {
-        let start = Instant::now();
-        loop {
-            let mut conn = self.pool.acquire().await.unwrap();
-            let progress = store::progress::of_change(&mut conn, change, now())
-                .await
-                .unwrap();
+    /// How far a change has come in its only region, once that is so.
+    pub(crate) async fn until_progress(
+        &self,
+        change: ChangeId,
+        what: &str,
+        holds: impl Fn(&Progress) -> bool,
+    ) -> Progress {
+        eventually(what, async || {
+            let mut tx = store::begin_snapshot(&self.pool).await.unwrap();
+            let progress = store::progress::of_change(&mut tx, change, now()).await;
+            let progress = progress.unwrap();
             assert_eq!(progress.len(), 1);
-            let one = progress.into_values().next().unwrap();
-            let [known] = one.facts.edges.as_slice() else {
+            progress.into_values().next().filter(&holds)
+        })
+        .await
+    }
+
+    pub(crate) async fn until_acked(&self, change: ChangeId, edge: &str) {
+        let holds = |progress: &Progress| {
+            let [known] = progress.facts.edges.as_slice() else {
                 panic!("one edge")
             };
             assert_eq!(known.edge.as_str(), edge);
-            if known.holds {
-                assert!(one.to_edges.is_some());
-                return;
-            }
-            assert!(
-                start.elapsed() < Duration::from_secs(30),
-                "no ack was written down"
-            );
-            drop(conn);
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            assert!(!known.holds || progress.to_edges.is_some());
+            known.holds
+        };
+        self.until_progress(change, "an ack was written down", holds)
+            .await;
+    }
+
+    /// The edges as they are listed, once that is so.
+    pub(crate) async fn until_edges(
+        &self,
+        what: &str,
+        holds: impl Fn(&[Edge]) -> bool,
+    ) -> Vec<Edge> {
+        eventually(what, async || {
+            let mut tx = store::begin_snapshot(&self.pool).await.unwrap();
+            let edges = store::edges::list(&mut tx).await.unwrap();
+            Some(edges).filter(|edges| holds(edges))
+        })
+        .await
+    }
+
+    /// The lines of a metric, once that is so.
+    pub(crate) async fn until_metric(&self, line: &str) {
+        eventually(line, async || {
+            let text = self.scrape.render().unwrap();
+            text.lines().any(|told| told == line).then_some(())
+        })
+        .await;
+    }
+}
+
+/// What comes to be, within a limit.
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
         }
+        assert!(start.elapsed() < Duration::from_secs(30), "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
