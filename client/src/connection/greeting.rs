@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use liveevents_protocol::limits::LIVE_WITHIN;
 use liveevents_protocol::message::{
     AckStatus, ClientHello, ClientMessage, Cursor, ServerMessage, Welcome,
 };
@@ -108,9 +109,9 @@ impl<'a> Connection<'a> {
         let interval = std::time::Duration::from_millis(welcome.ack_interval_ms);
         self.acks = Acks::new(interval.min(MAX_ACK_INTERVAL));
         let now = shared.clock.now();
-        // An edge that says nothing of its origin is as fresh as edges are.
-        let stale = welcome.contact_at.is_some_and(|contact| {
-            now.duration_since(contact).unsigned_abs() > liveevents_protocol::limits::LIVE_WITHIN
+        // An edge that does not say when it heard its origin never has.
+        let stale = welcome.contact_at.is_none_or(|contact| {
+            welcome.time.duration_since(contact).unsigned_abs() > LIVE_WITHIN
         });
         shared.freshness.told(welcome.contact_at, stale, now);
         // What is held is current if the edge has nothing newer; it is not told again, so it is acked now.

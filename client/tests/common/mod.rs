@@ -110,11 +110,19 @@ impl Edge {
 
     /// A connection whose upgrade is answered with an error.
     pub(crate) async fn refuse(&self, status: u16, body: &str) {
+        self.refuse_for(status, body, None).await;
+    }
+
+    /// With a word about when to come again.
+    pub(crate) async fn refuse_for(&self, status: u16, body: &str, retry_after: Option<u64>) {
         let stream = self.tcp().await;
         #[expect(clippy::result_large_err, reason = "the library's signature")]
         let callback = |_: &Request, _: Response| {
             let mut refusal = ErrorResponse::new(Some(body.to_owned()));
             *refusal.status_mut() = status.try_into().unwrap();
+            if let Some(seconds) = retry_after {
+                refusal.headers_mut().insert("retry-after", seconds.into());
+            }
             Err(refusal)
         };
         within("an upgrade", Box::pin(accept_hdr_async(stream, callback)))
@@ -160,7 +168,17 @@ impl Peer {
     }
 
     pub(crate) async fn welcome(&mut self, installation: &str, time: Timestamp) {
-        let welcome = Welcome {
+        self.welcome_with(installation, time, |_| {}).await;
+    }
+
+    /// A welcome that says more.
+    pub(crate) async fn welcome_with(
+        &mut self,
+        installation: &str,
+        time: Timestamp,
+        also: impl FnOnce(&mut Welcome),
+    ) {
+        let mut welcome = Welcome {
             edge: "edge-1".parse().unwrap(),
             installation: installation.parse().unwrap(),
             region: self.hello().region.clone(),
@@ -171,6 +189,7 @@ impl Peer {
             token_expires_at: None,
             capabilities: Vec::new(),
         };
+        also(&mut welcome);
         self.send(&ServerMessage::Welcome(welcome)).await;
     }
 
