@@ -1,6 +1,8 @@
 //! Every metric of the edge. Names get the prefix `liveevents_`; labels come from closed sets: regions of this
 //! edge's configuration, close reasons, kinds.
 
+use std::time::Duration;
+
 use liveevents_service::metrics::{HttpMetrics, Metrics, MetricsError, SECONDS};
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
@@ -15,6 +17,7 @@ pub(crate) struct EdgeMetrics {
     pub(crate) cache: CacheMetrics,
     pub(crate) regions: RegionMetrics,
     pub(crate) servers: ServerMetrics,
+    pub(crate) queries: QueryMetrics,
     pub(crate) fanout: FanoutMetrics,
     pub(crate) encodings: Encodings,
     pub(crate) schedule: ScheduleMetrics,
@@ -73,6 +76,25 @@ pub(crate) struct ScheduleMetrics {
     pub(crate) clock_followed_back: IntCounter,
 }
 
+/// What players are shown, asked for by themselves or by game servers: well-formed questions of callers who may ask.
+#[derive(Clone)]
+pub(crate) struct QueryMetrics {
+    answered: IntCounter,
+    /// Asked about a region before its first state.
+    pub(crate) unavailable: IntCounter,
+    /// Asked about a region that this edge does not replicate.
+    pub(crate) misdirected: IntCounter,
+    duration: Histogram,
+}
+
+impl QueryMetrics {
+    /// From memory, for so many players at once.
+    pub(crate) fn answered(&self, players: u64, took: Duration) {
+        self.answered.inc_by(players);
+        self.duration.observe(took.as_secs_f64());
+    }
+}
+
 /// Game servers.
 #[derive(Clone)]
 pub(crate) struct ServerMetrics {
@@ -109,6 +131,7 @@ impl EdgeMetrics {
             cache: CacheMetrics::new(&registry)?,
             regions: RegionMetrics::new(&registry)?,
             servers: ServerMetrics::new(&registry)?,
+            queries: QueryMetrics::new(&registry)?,
             fanout: FanoutMetrics::new(&registry)?,
             encodings: encodings(&registry)?,
             schedule: ScheduleMetrics::new(&registry)?,
@@ -228,6 +251,63 @@ impl ScheduleMetrics {
                 "Times that the clock went back so far that it must have been wrong, and was followed.",
             )?,
         })
+    }
+}
+
+/// Upper bounds, in seconds, for what is done in memory: from a microsecond for a few events to what a query for 500
+/// players takes.
+const MEMORY_SECONDS: &[f64] = &[
+    0.000_001,
+    0.000_002_5,
+    0.000_005,
+    0.000_01,
+    0.000_025,
+    0.000_05,
+    0.000_1,
+    0.000_25,
+    0.000_5,
+    0.001,
+    0.002_5,
+    0.005,
+    0.01,
+    0.025,
+];
+
+impl QueryMetrics {
+    fn new(m: &Metrics) -> Result<Self, MetricsError> {
+        let queries = m.counters(
+            "player_queries_total",
+            "Players whose events were asked for, by where the answer came from: this edge's memory; unavailable \
+             before the first state; misdirected where this edge does not replicate the region.",
+            &["answer"],
+        )?;
+        let of = |answer: &str| queries.with_label_values(&[answer]);
+        let metrics = Self {
+            answered: of("memory"),
+            unavailable: of("unavailable"),
+            misdirected: of("misdirected"),
+            duration: m.histogram(
+                "query_duration_seconds",
+                "Time to evaluate and put together an answer about players, of one or of all those asked for at once.",
+                MEMORY_SECONDS,
+            )?,
+        };
+        let counted = metrics.clone();
+        m.pulled(
+            "cache_hit_rate",
+            "Share of player reads answered from the edge's own memory, since it started; 1 before the first.",
+            move || counted.hit_rate(),
+        )?;
+        Ok(metrics)
+    }
+
+    fn hit_rate(&self) -> f64 {
+        let hits = self.answered.get();
+        let misses = self.unavailable.get() + self.misdirected.get();
+        if hits + misses == 0 {
+            return 1.0;
+        }
+        hits as f64 / (hits + misses) as f64
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod apply;
 mod frames;
+mod offers;
 mod published;
 mod quarantine;
 mod region;
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 
 pub(crate) use apply::{Assembly, Refused, apply_rows, whole_state};
 pub(crate) use frames::{Encodings, Press, Selection, Told};
+pub(crate) use offers::{Offers, Shown, Wording};
 pub(crate) use published::{Published, Step, place};
 pub(crate) use quarantine::{Quarantine, Trial, entry_name, entry_of};
 pub(crate) use region::{Publication, Region};

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use liveevents_protocol::id::BootId;
 use liveevents_service::clock::Clock;
-use liveevents_service::http::{Authority, Capacity, serve};
+use liveevents_service::http::{Authority, Capacity, Quota, serve};
 use liveevents_service::metrics::MetricsError;
 use liveevents_service::shutdown::announce_ready;
 use liveevents_service::token::Verifier;
@@ -129,6 +129,7 @@ pub async fn run(
         admission: Admission::new(config.admission_rate, Instant::now()),
         drain: draining.clone(),
         metrics: metrics.clone(),
+        quota: (config.player_reads > 0).then(|| Quota::per_minute(config.player_reads)),
         max_age: config.max_age,
         offset: offset.clone(),
         directory: directory.clone(),

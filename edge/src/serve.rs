@@ -2,6 +2,7 @@
 //!
 //! Nothing here waits for the origin or for Redis, and nothing here changes what is served.
 
+mod answer;
 mod connection;
 mod drain;
 mod health;
@@ -17,14 +18,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use jiff::Timestamp;
 use liveevents_protocol::id::{EdgeId, Installation, RegionId};
 use liveevents_protocol::message::SUBSCRIBE_PATH;
-use liveevents_service::http::{ApiError, Authority, layers};
+use liveevents_service::http::{ApiError, Authority, Quota, layers};
 use prometheus::IntGaugeVec;
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -62,6 +62,8 @@ pub(crate) struct Parts {
     /// Says goodbye to game servers.
     pub(crate) drain: Drain,
     pub(crate) metrics: EdgeMetrics,
+    /// How often one player's events may be asked for.
+    pub(crate) quota: Option<Quota>,
     /// From what age on this edge is not ready, if from any.
     pub(crate) max_age: Option<Duration>,
     /// How far this clock is from the origin's.
@@ -166,23 +168,6 @@ impl View {
     fn stale_since(&self) -> Option<Timestamp> {
         let since = self.contact_at().checked_add(FRESH_WITHIN);
         since.ok().filter(|_| self.is_stale())
-    }
-}
-
-/// A JSON answer that was printed while what it shows was still borrowed.
-struct JsonBytes(Vec<u8>);
-
-impl JsonBytes {
-    fn of(value: &impl Serialize) -> Result<Self, ApiError> {
-        serde_json::to_vec(value)
-            .map(Self)
-            .map_err(ApiError::internal)
-    }
-}
-
-impl IntoResponse for JsonBytes {
-    fn into_response(self) -> Response {
-        ([(header::CONTENT_TYPE, "application/json")], self.0).into_response()
     }
 }
 

@@ -125,7 +125,7 @@ fn continue_with(
             }
             Some(held) if to.version == state.version() && !held.is_confirmed() => {
                 let confirmed = Published::from_origin(state, rows.position, held.committed_at());
-                Ok(Some(confirmed.without(quarantine)))
+                Ok(Some(confirmed.without(quarantine).continuing(current)))
             }
             _ => Ok(None),
         };
@@ -147,7 +147,7 @@ fn continue_with(
     }
     let committed_at = news.last().map(|row| row.committed_at);
     let next = Published::from_origin(state, rows.position, committed_at);
-    Ok(Some(next.without(quarantine)))
+    Ok(Some(next.without(quarantine).continuing(current)))
 }
 
 /// What rows of an epoch have to continue.

@@ -1,6 +1,6 @@
 //! A region's state as of one position, with what readers need of it as bytes.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use liveevents_protocol::version::{Epoch, Version};
 
 use super::Quarantine;
 use super::frames::{Frames, Press, Selection, Told};
+use super::offers::Offers;
 
 /// A region's state as of one position. Immutable, but for the bytes that are made of it when first asked for.
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub(crate) struct Published {
     confirmed: Option<Cursor>,
     quarantine: Quarantine,
     frames: Frames,
+    offers: OnceLock<Offers>,
 }
 
 /// What a receiver is to be sent next.
@@ -60,6 +62,7 @@ impl Published {
             confirmed,
             quarantine: Quarantine::default(),
             frames: Frames::default(),
+            offers: OnceLock::new(),
         }
     }
 
@@ -83,6 +86,17 @@ impl Published {
     /// What it lacks, since it cannot be applied here.
     pub(crate) fn quarantine(&self) -> &Quarantine {
         &self.quarantine
+    }
+
+    /// Says that it was made by applying rows to what `held` holds: what readers need of it is made from what was
+    /// needed of that, at the cost of what has changed.
+    pub(crate) fn continuing(self, held: Option<&Self>) -> Self {
+        let held = held.filter(|held| held.state.epoch() == self.state.epoch());
+        let offers = held.and_then(|held| held.offers().after(&held.state, &self.state));
+        Self {
+            offers: offers.map_or_else(OnceLock::new, OnceLock::from),
+            ..self
+        }
     }
 
     /// The state.
@@ -115,6 +129,15 @@ impl Published {
         if !self.is_confirmed() {
             self.confirmed = before.confirmed;
         }
+        // Made of something else, such as a snapshot: what is the same all the same stays printed.
+        self.offers
+            .get_or_init(|| Offers::of(&self.state, before.offers()));
+    }
+
+    /// Its events, ready to be shown.
+    pub(crate) fn offers(&self) -> &Offers {
+        self.offers
+            .get_or_init(|| Offers::of(&self.state, &Offers::default()))
     }
 
     /// Where a receiver is that holds it.

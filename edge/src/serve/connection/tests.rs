@@ -83,6 +83,7 @@ impl World {
             admission: Admission::new(100, Instant::now()),
             drain: Drain::new(),
             metrics: EdgeMetrics::new().unwrap(),
+            quota: None,
             max_age: None,
             offset: crate::delivery::ClockOffset::default(),
             directory: crate::uplink::Directory::default(),

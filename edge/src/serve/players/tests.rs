@@ -1,6 +1,11 @@
-//! Reading a player's query, and choosing a language.
+//! Reading what is asked about a player.
 
 use super::*;
+use crate::limits::{MAX_KEY, MAX_KEYS};
+
+fn read(player: &str, query: &str) -> Result<Asked, ApiError> {
+    Asked::read(player.to_owned(), query)
+}
 
 fn faults(player: &str, query: &str) -> Vec<String> {
     match read(player, query) {
@@ -14,19 +19,25 @@ fn faults(player: &str, query: &str) -> Vec<String> {
 
 #[test]
 fn a_query_is_read_whole() {
-    let query = "region=us-east&language=pt-BR&platform=ps5&includeConfig=false&key.match=m%2017&key.guild=g";
-    let asked = read("p-1", query).unwrap();
+    let query = "region=us-east&language=pt-BR&platform=ps5&includeConfig=false&key.match=m%2017&key.guild=g\
+                 &build=4.12.0&explain=true";
     let expected = Asked {
+        player: "p-1".to_owned(),
         region: "us-east".parse().unwrap(),
         language: Some("pt-BR".to_owned()),
+        build: "4.12".parse().ok(),
         include_config: false,
+        explain: true,
         keys: vec![
             ("match".to_owned(), "m 17".to_owned()),
             ("guild".to_owned(), "g".to_owned()),
         ],
+        held: None,
     };
-    assert_eq!(asked, expected);
-    assert!(read("p-1", "region=us-east").unwrap().include_config);
+    assert_eq!(read("p-1", query).unwrap(), expected);
+    let plain = read("p-1", "region=us-east").unwrap();
+    assert!(plain.include_config && !plain.explain);
+    assert_eq!(plain.build, None);
 }
 
 #[test]
@@ -42,6 +53,9 @@ fn whatever_is_wrong_is_named() {
             "region=us-east&includeConfig=yes".to_owned(),
             vec!["includeConfig"],
         ),
+        ("region=us-east&explain=1".to_owned(), vec!["explain"]),
+        ("region=us-east&build=v4".to_owned(), vec!["build"]),
+        ("region=us-east&build=".to_owned(), vec!["build"]),
         ("region=us-east&language=de/AT".to_owned(), vec!["language"]),
         ("region=us-east&platform=".to_owned(), vec!["platform"]),
         ("region=us-east&key.=v".to_owned(), vec!["key."]),
@@ -68,32 +82,5 @@ fn whatever_is_wrong_is_named() {
         assert_eq!(faults("p-1", &query), fields, "{query}");
     }
     assert_eq!(faults(&long, "region=us-east"), ["playerId"]);
-}
-
-#[test]
-fn a_language_is_found_by_its_tag_and_then_by_its_primary_subtag() {
-    let texts = |name: &str| Localization {
-        display_name: Some(name.to_owned()),
-        description: None,
-        custom_fields: None,
-    };
-    let localizations = ["de", "pt-BR", "zh-Hant"]
-        .map(|tag| (tag.to_owned(), texts(tag)))
-        .into();
-    let table = [
-        ("de", Some("de")),
-        ("DE", Some("de")),
-        ("de-AT", Some("de")),
-        ("pt-BR", Some("pt-BR")),
-        ("pt-br", Some("pt-BR")),
-        ("pt", None),
-        ("zh-Hant-TW", None),
-        ("fr", None),
-        ("d", None),
-    ];
-    for (language, expected) in table {
-        let found = localization(&localizations, language);
-        let name = found.and_then(|texts| texts.display_name.as_deref());
-        assert_eq!(name, expected, "{language}");
-    }
+    assert_eq!(faults("", "region=us-east"), ["playerId"]);
 }
