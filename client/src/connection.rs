@@ -142,8 +142,7 @@ impl Connection<'_> {
             ServerMessage::Delta(delta) => self.delta(delta, received_at).await,
             ServerMessage::Player(events) => {
                 shared.clock.raise(events.time, received_at);
-                self.player(events);
-                Ok(())
+                self.player(events)
             }
             ServerMessage::Current(current) => {
                 shared.clock.raise(current.time, received_at);

@@ -9,6 +9,7 @@ use liveevents_protocol::message::{
     AckStatus, ClientMessage, ClientNack, Current, Cursor, DeltaMessage, PlayerEvents,
     SnapshotMessage, Unread,
 };
+use liveevents_protocol::version::{Epoch, Version};
 use tokio::time::Instant;
 
 use super::{Connection, Context};
@@ -144,40 +145,51 @@ impl Connection<'_> {
         self.send_acks().await
     }
 
-    pub(super) fn player(&mut self, events: PlayerEvents) {
-        if let Role::Watch(audience) = self.context.role {
+    pub(super) fn player(&mut self, events: PlayerEvents) -> Result<(), Disconnected> {
+        if let Role::Watch(audience) = self.context.role
+            && self.is_not_behind(events.epoch, events.version)?
+        {
             audience.told(events);
         }
+        Ok(())
     }
 
-    /// Every player watched has been told. What is told of each needs no history, so only a step back is refused.
+    /// Every player watched has been told.
     pub(super) async fn current(&mut self, current: &Current) -> Result<(), Disconnected> {
         let shared = self.context.shared;
+        if !matches!(self.context.role, Role::Watch(_))
+            || !self.is_not_behind(current.epoch, current.version)?
+        {
+            return Ok(());
+        }
         let told = Cursor {
             epoch: current.epoch,
             version: current.version,
         };
-        if !matches!(self.context.role, Role::Watch(_)) {
-            return Ok(());
-        }
-        if let Some(held) = shared.cursor() {
-            if told.epoch < held.epoch {
-                return Err(Disconnected::EarlierEpoch {
-                    ours: held.epoch,
-                    theirs: told.epoch,
-                });
-            }
-            if told.epoch == held.epoch && told.version < held.version {
-                self.behind_since.get_or_insert_with(Instant::now);
-                return Ok(());
-            }
-        }
         self.behind_since = None;
         self.has_worked = true;
         shared.synced();
         shared.wake(told);
         self.has_come(told, Instant::now());
         self.send_acks().await
+    }
+
+    /// What is told of players needs no history, so only a step back is refused.
+    fn is_not_behind(&mut self, epoch: Epoch, version: Version) -> Result<bool, Disconnected> {
+        let Some(held) = self.context.shared.cursor() else {
+            return Ok(true);
+        };
+        if epoch < held.epoch {
+            return Err(Disconnected::EarlierEpoch {
+                ours: held.epoch,
+                theirs: epoch,
+            });
+        }
+        let is_behind = epoch == held.epoch && version < held.version;
+        if is_behind {
+            self.behind_since.get_or_insert_with(Instant::now);
+        }
+        Ok(!is_behind)
     }
 
     /// Tells the edge who is watched, as far as it does not know.

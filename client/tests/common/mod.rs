@@ -221,6 +221,14 @@ impl Peer {
         }
     }
 
+    /// Waits for the answer to a ping.
+    pub(crate) async fn pong(&mut self, payload: &[u8]) {
+        match within("a pong", self.socket.next()).await {
+            Some(Ok(Message::Pong(answer))) => assert_eq!(&answer[..], payload),
+            other => panic!("instead of a pong: {other:?}"),
+        }
+    }
+
     pub(crate) async fn ack(&mut self) -> ClientAck {
         match self.receive().await {
             Some(ClientMessage::Ack(ack)) => ack,
