@@ -1,48 +1,41 @@
-//! Follows a region and prints what a player is shown whenever that changes.
+//! Follows a region and prints what changes, as it changes: events that come, change and go, open and close.
 //!
 //! ```text
-//! cargo run --example follow -- us-east ws://127.0.0.1:8090 token.txt player-1
+//! cargo run -p liveevents-client --example follow -- us-east ws://127.0.0.1:8090 token.txt
 //! ```
 
 use std::error::Error;
-use std::path::Path;
 
-use liveevents_client::{Client, ClientConfig, Keys, Token};
+use liveevents_client::{Client, ClientConfig, Token, What};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     tracing_subscriber::fmt().init();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [region, edges, token_file, player] = arguments.as_slice() else {
-        return Err("usage: follow REGION EDGE[,EDGE…] TOKEN_FILE PLAYER".into());
+    let [region, edges, token_file] = arguments.as_slice() else {
+        return Err("usage: follow REGION EDGE[,EDGE…] TOKEN_FILE".into());
     };
     let edges = edges.split(',').map(str::parse).collect::<Result<_, _>>()?;
-    let token = std::fs::read_to_string(Path::new(token_file))?;
+    let token = std::fs::read_to_string(token_file)?;
     let config = ClientConfig::new(region.parse()?, edges, Token::fixed(token.trim()));
     let client = Client::connect(config)?;
 
-    let mut changed = client.changed();
+    let mut changes = client.changes();
     loop {
-        // What happened meanwhile is seen at once: a wake says that there is something newer, not what.
-        if let Some(cursor) = *changed.borrow_and_update() {
-            println!("version {}:", cursor.version);
-            for event in client.shown(Keys(&[("player", player)])) {
-                let kind = if event.candidate { "candidate" } else { "live" };
-                println!("  {} ({kind})", event.content.display_name);
-            }
-        }
-        // An event may also open or close by itself.
-        let state = client.state();
-        let now = client.edge_time();
-        let next = state
-            .iter()
-            .flat_map(|state| state.assignments())
-            .filter_map(|assignment| assignment.schedule.next_switch(now))
-            .min();
-        let pause = next.and_then(|next| next.duration_since(now).try_into().ok());
         tokio::select! {
-            woken = changed.changed() => woken?,
-            () = tokio::time::sleep(pause.unwrap_or(std::time::Duration::MAX)) => {}
+            change = changes.next() => {
+                let Some(change) = change else { return Ok(()) };
+                let what = match change.what {
+                    What::Appeared => "has appeared".to_owned(),
+                    What::Changed => "has changed".to_owned(),
+                    What::Removed => "is gone".to_owned(),
+                    What::Activated { closes: Some(closes) } => format!("is active until {closes}"),
+                    What::Activated { closes: None } => "is active".to_owned(),
+                    What::Deactivated { opens: Some(opens) } => format!("is over until {opens}"),
+                    What::Deactivated { opens: None } => "is over".to_owned(),
+                };
+                println!("{} {} {what} (version {})", change.at, change.event, change.cursor.version);
+            }
             stop = tokio::signal::ctrl_c() => {
                 stop?;
                 client.close().await;

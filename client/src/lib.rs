@@ -2,28 +2,58 @@
 //!
 //! It holds a copy of what its region serves, in memory, and keeps it current over one WebSocket to any
 //! edge of the region: connect, resume, apply, ack, reconnect. Readers look at the copy and wait for
-//! nobody; with every edge away they read what was last known.
+//! nobody; with every edge away they read what was last known, from a file if the game server has just started.
 //!
 //! ```no_run
 //! use liveevents_client::{Client, ClientConfig, Keys, Token};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let edges = vec!["ws://edge-1:8090".parse()?, "ws://edge-2:8090".parse()?];
-//! let config = ClientConfig::new("us-east".parse()?, edges, Token::fixed("eyJ…"));
+//! let mut config = ClientConfig::new("us-east".parse()?, edges, Token::fixed("eyJ…"));
+//! config.state_file = Some("/var/lib/game/events.state".into());
 //! let client = Client::connect(config)?;
 //!
-//! // Once there is something to read:
-//! client.changed().wait_for(Option::is_some).await?;
+//! // At once if the file has something, else when an edge answers.
+//! println!("{:?}", client.ready().await);
 //! for event in client.shown(Keys(&[("player", "p-1")])) {
 //!     println!("{} until {:?}", event.content.display_name, event.closes);
 //! }
-//! client.close().await;
+//! if client.event(&"flash-sale".parse()?, Keys(&[("player", "p-1")])).is_some() {
+//!     println!("half price for p-1");
+//! }
+//!
+//! let mut changes = client.changes();
+//! while let Some(change) = changes.next().await {
+//!     println!("{}: {:?}", change.event, change.what);
+//! }
+//! # client.close().await;
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! What it promises: versions of an epoch never go back, an earlier epoch is never taken, and half a
-//! change is never seen. `client/examples/follow.rs` is a whole program.
+//! A game server that would rather not evaluate names its players instead, and is told each one's events:
+//!
+//! ```no_run
+//! use liveevents_client::{ClientConfig, PlayerMessage, Token, WatchClient};
+//!
+//! # async fn example(config: ClientConfig, players: Vec<PlayerMessage>)
+//! # -> Result<(), Box<dyn std::error::Error>> {
+//! let client = WatchClient::connect(config)?;
+//! client.watch(players)?;
+//! let mut updates = client.updates();
+//! while let Some(player) = updates.next().await {
+//!     println!("{} is shown {} events", player.player, player.events.len());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it promises: versions of an epoch never go back, an earlier epoch is never taken, half a
+//! change is never seen, and what it shows opens and closes on the second, whoever is away. What it cannot read of an
+//! event costs that event its newest change, and nothing else. No queue grows with what a slow application has missed.
+//!
+//! Whole programs are in `client/examples`: `follow` prints what changes, `local` evaluates for players, `watch` lets the
+//! edge do that, `offline` starts with every edge away.
 
 mod client;
 mod config;

@@ -48,7 +48,7 @@ curl -s -H "Authorization: Bearer $ADMIN" {json} -d '{{"events":["{star}"],"reas
 
 # Be a game server: by the reference client,
 printf %s "$SERVER" > server.token
-cargo run -q -p liveevents-client --example follow -- {region} {ws} server.token player-7
+cargo run -q -p liveevents-client --example follow -- {region} {ws} server.token
 # or by any WebSocket client (https://github.com/vi/websocat).
 echo '{{"type":"hello","region":"{region}","level":"Region"}}' |
   websocat -n --protocol liveevents.v1 -H "Authorization: Bearer $SERVER" {subscribe}
