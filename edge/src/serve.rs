@@ -23,7 +23,7 @@ use axum::routing::get;
 use jiff::Timestamp;
 use liveevents_protocol::id::{EdgeId, Installation, RegionId};
 use liveevents_protocol::message::SUBSCRIBE_PATH;
-use liveevents_service::http::{ApiError, Authority, Quota, layers};
+use liveevents_service::http::{ApiError, Authority, Quota, Spans, layers};
 use prometheus::IntGaugeVec;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -106,7 +106,8 @@ impl Serving {
             .route("/health/ready", get(health::ready))
             .route("/metrics", get(scrape))
             .with_state(self.clone());
-        layers(router, self.clock.wall().clone(), self.metrics.http.clone())
+        let (clock, metrics) = (self.clock.wall().clone(), self.metrics.http.clone());
+        layers(router, clock, metrics, Spans::Debugging)
     }
 
     /// A region that this edge replicates.

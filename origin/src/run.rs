@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use liveevents_service::clock::Clock;
 use liveevents_service::config::Environment;
-use liveevents_service::http::{Authority, Capacity, layers, serve};
+use liveevents_service::http::{Authority, Capacity, Spans, layers, serve};
 use liveevents_service::metrics::{HttpMetrics, Metrics, MetricsError};
 use liveevents_service::shutdown;
 use liveevents_service::token::SignError;
@@ -193,7 +193,7 @@ pub async fn run(
         metrics: ApiMetrics::new(&metrics, &pool)?,
     };
     let router = api::router(api).merge(metrics.routes());
-    let router = layers(router, clock.clone(), http_metrics.clone());
+    let router = layers(router, clock.clone(), http_metrics.clone(), Spans::Every);
     let capacity = Capacity {
         connections: config.http.connections,
         drain: config.drain,
@@ -218,6 +218,7 @@ pub async fn run(
     ));
     front.spawn(serve(
         listeners.http,
+        None,
         router,
         capacity,
         http_metrics,

@@ -15,7 +15,7 @@ use liveevents_origin::push::follower;
 use liveevents_origin::trust::Keeper;
 use liveevents_protocol::id::{Installation, RegionId};
 use liveevents_service::clock::ManualClock;
-use liveevents_service::http::{Authority, layers};
+use liveevents_service::http::{Authority, Spans, layers};
 use liveevents_service::keys::Keys;
 use liveevents_service::metrics::{HttpMetrics, Metrics};
 use liveevents_service::token::Role;
@@ -93,6 +93,7 @@ impl Origin {
             api::router(api).merge(metrics.routes()),
             clock.clock(),
             http,
+            Spans::Every,
         );
         Self {
             pool,

@@ -1,22 +1,27 @@
 //! What stands around every router, in one layer: trace id and span, deadline, panic guard, envelope,
 //! log and metrics.
 //!
-//! It is one layer because each costs a boxed future on a path that answers fifty thousand times a
-//! second. It knows no route: a refusal is logged by its matched route and code, never by its URI, which
-//! may name a player.
+//! It is one layer, and a service of our own rather than a function of axum's, because each costs boxed
+//! futures and clones on a path that answers fifty thousand times a second. It knows no route: a refusal is
+//! logged by its matched route and code, never by its URI, which may name a player.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::to_bytes;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use tracing::{Instrument, error, info, info_span, warn};
+use tower::Service;
+use tower::layer::layer_fn;
+use tracing::{Instrument, Span, debug_span, error, info, info_span, warn};
 
 use super::error::{ApiError, Refusal};
 use super::trace::{self, TraceId};
@@ -24,47 +29,124 @@ use crate::clock::Clock;
 use crate::limits::{MAX_BODY, MAX_REJECTION_TEXT, REQUEST_DEADLINE};
 use crate::metrics::HttpMetrics;
 
-/// Wraps a finished router: call it last, after every route, so that unknown paths are covered too.
-pub fn layers(router: Router, clock: Clock, metrics: HttpMetrics) -> Router {
-    router
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn_with_state(Observer { clock, metrics }, observe))
+/// Which requests have a span, under which whatever they log is found by their trace id. A refusal is
+/// logged with it either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spans {
+    /// All of them.
+    Every,
+    /// Those of a process that logs at `debug`: for handlers that answer from memory and log nothing, where
+    /// making a span costs more than the answer.
+    Debugging,
 }
 
-#[derive(Clone)]
+/// Wraps a finished router: call it last, after every route, so that unknown paths are covered too.
+pub fn layers(router: Router, clock: Clock, metrics: HttpMetrics, spans: Spans) -> Router {
+    let observer = Arc::new(Observer {
+        clock,
+        metrics,
+        spans,
+    });
+    router.layer(layer_fn(move |inner| Observed {
+        inner,
+        observer: Arc::clone(&observer),
+    }))
+}
+
 struct Observer {
     clock: Clock,
     metrics: HttpMetrics,
+    spans: Spans,
 }
 
-async fn observe(State(observer): State<Observer>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let id = TraceId::of(request.headers());
-    let method = label(request.method());
-    let matched = request.extensions().get::<MatchedPath>().cloned();
-    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let span = info_span!("request", trace = %id, method, route);
+#[derive(Clone)]
+struct Observed<S> {
+    inner: S,
+    observer: Arc<Observer>,
+}
 
+impl<S> Service<Request> for Observed<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        if !request.method().is_safe() {
+            // A route's own bound, set further in, counts instead.
+            DefaultBodyLimit::max(MAX_BODY).apply(&mut request);
+        }
+        let begun = Begun {
+            at: Instant::now(),
+            id: TraceId::of(request.headers()),
+            method: label(request.method()),
+            matched: request.extensions().get::<MatchedPath>().cloned(),
+        };
+        let observer = Arc::clone(&self.observer);
+        let next = self.inner.call(request);
+        Box::pin(observe(observer, begun, next))
+    }
+}
+
+/// A request of which the answer is awaited.
+struct Begun {
+    at: Instant,
+    id: TraceId,
+    method: &'static str,
+    matched: Option<MatchedPath>,
+}
+
+impl Begun {
+    fn route(&self) -> &str {
+        self.matched
+            .as_ref()
+            .map_or("unmatched", MatchedPath::as_str)
+    }
+
+    fn span(&self) -> Span {
+        info_span!("request", trace = %self.id, method = self.method, route = self.route())
+    }
+}
+
+async fn observe(
+    observer: Arc<Observer>,
+    begun: Begun,
+    next: impl Future<Output = Result<Response, Infallible>> + Send,
+) -> Result<Response, Infallible> {
+    let span = match observer.spans {
+        Spans::Every => begun.span(),
+        Spans::Debugging => {
+            debug_span!("request", trace = %begun.id, method = begun.method, route = begun.route())
+        }
+    };
+    let (id, clock) = (begun.id, observer.clock.clone());
     let answer = async {
-        let guarded = AssertUnwindSafe(next.run(request)).catch_unwind();
+        let guarded = AssertUnwindSafe(next).catch_unwind();
         let response = match tokio::time::timeout(REQUEST_DEADLINE, guarded).await {
-            Ok(Ok(response)) => enveloped(response).await,
+            Ok(Ok(Ok(response))) => enveloped(response).await,
             Ok(Err(panic)) => ApiError::internal(Panicked::from(panic)).into_response(),
             Err(late) => ApiError::unavailable("the request took too long", late).into_response(),
         };
-        let status = response.status();
-        observer
-            .metrics
-            .answered(method, route, status, started.elapsed());
+        let (status, took) = (response.status(), begun.at.elapsed());
+        let metrics = &observer.metrics;
+        metrics.answered(begun.method, begun.route(), status, took);
         if let Some(refusal) = response.extensions().get::<Refusal>() {
-            observer.metrics.refused(refusal.code);
-            log(status, refusal);
+            metrics.refused(refusal.code);
+            match observer.spans {
+                Spans::Every => log(status, refusal),
+                Spans::Debugging => begun.span().in_scope(|| log(status, refusal)),
+            }
         }
-        response
+        Ok(response)
     };
-    trace::scope(id, observer.clock.clone(), answer)
-        .instrument(span)
-        .await
+    trace::scope(id, clock, answer).instrument(span).await
 }
 
 fn log(status: StatusCode, Refusal { code, reason }: &Refusal) {

@@ -164,7 +164,12 @@ fn app() -> (Router, Metrics, Authority) {
         .with_state(App(authority.clone()));
     let metrics = Metrics::new().unwrap();
     let http = HttpMetrics::new(&metrics).unwrap();
-    let router = layers(router.merge(metrics.routes()), Clock::fixed(now()), http);
+    let router = layers(
+        router.merge(metrics.routes()),
+        Clock::fixed(now()),
+        http,
+        Spans::Every,
+    );
     (router, metrics, authority)
 }
 

@@ -47,11 +47,11 @@ async fn server(connections: usize, drain: Duration) -> Server {
         );
     let registry = Metrics::new().unwrap();
     let metrics = HttpMetrics::new(&registry).unwrap();
-    let router = layers(router, Clock::system(), metrics.clone());
+    let router = layers(router, Clock::system(), metrics.clone(), Spans::Debugging);
     let capacity = Capacity { connections, drain };
     let stop = shutdown.clone();
     #[expect(clippy::disallowed_methods, reason = "the test awaits it")]
-    let served = tokio::spawn(serve(listener, router, capacity, metrics, stop));
+    let served = tokio::spawn(serve(listener, None, router, capacity, metrics, stop));
     Server {
         registry,
         address,
