@@ -14,11 +14,11 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
-use liveevents_edge::websocket::{Event, Lost, Outgoing, Reader, accept, frame, upgraded};
+use liveevents_edge::websocket::{Event, Lost, Outgoing, Reader, accept, frame, socket, upgraded};
 use liveevents_service::http::{self, Capacity};
 use liveevents_service::metrics::{HttpMetrics, Metrics};
-use tokio::net::TcpListener;
 use tokio::net::tcp::OwnedWriteHalf;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -60,6 +60,7 @@ async fn serve(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let metrics = HttpMetrics::new(&Metrics::new()?)?;
     http::serve(
         listener,
+        None,
         router,
         capacity,
         metrics,
@@ -80,7 +81,10 @@ fn upgrade(request: Request, connections: &TaskTracker) -> Response {
 }
 
 async fn connection(upgrade: OnUpgrade) {
-    let Some((stream, read)) = upgraded(upgrade, DEADLINE).await else {
+    let Some(upgraded) = upgraded(upgrade, DEADLINE).await else {
+        return;
+    };
+    let Ok((stream, read)) = socket::<TcpStream>(upgraded) else {
         return;
     };
     let (input, output) = stream.into_split();

@@ -5,6 +5,7 @@ mod settings;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use liveevents_protocol::id::{EdgeId, Installation, RegionId};
@@ -14,9 +15,9 @@ use liveevents_service::config::{
 use liveevents_service::http::Quota;
 use liveevents_service::logs;
 use liveevents_service::trust::TrustKey;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{RootCertStore, ServerConfig};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use settings::{PROGRAM, SETTINGS};
@@ -41,6 +42,8 @@ pub struct Config {
     pub redis: Option<redis::Client>,
     /// Where it listens.
     pub listen: SocketAddr,
+    /// How it proves who it is, if it serves TLS.
+    pub tls: Option<Arc<ServerConfig>>,
     /// Game servers at once.
     pub game_servers: usize,
     /// Of those, how many with the same token.
@@ -103,6 +106,7 @@ impl Config {
         let uplink = uplink(&mut r);
         let redis = redis(&mut r);
         let listen = r.parse::<SocketAddr>("http.listen");
+        let tls = tls(&mut r);
         let game_servers = r.within("game_servers.connections", 1..=1_000_000);
         let connections_per_token = r.within("game_servers.connections_per_token", 1..=1_000_000);
         let admission_rate = r.within("game_servers.admission", 1..=1_000_000);
@@ -123,6 +127,7 @@ impl Config {
             uplink: uplink(ok),
             redis: redis(ok),
             listen: listen.get(ok),
+            tls: tls(ok),
             game_servers: game_servers.get(ok),
             connections_per_token: connections_per_token.get(ok),
             admission_rate: admission_rate.get(ok),
@@ -194,6 +199,42 @@ fn certificates(path: &Path) -> Result<RootCertStore, String> {
         return Err("has no certificate".to_owned());
     }
     Ok(roots)
+}
+
+/// Certificate and key, both or neither.
+fn tls(r: &mut Reader) -> impl FnOnce(&Valid) -> Option<Arc<ServerConfig>> + use<> {
+    let chain = r.optional_with("http.tls_cert_file", |path| {
+        let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+        read.map_err(|error| format!("cannot be read as PEM certificates: {error}"))
+    });
+    let key = r.optional_with("http.tls_key_file", |path| {
+        PrivateKeyDer::from_pem_file(path)
+            .map_err(|error| format!("cannot be read as a PEM key: {error}"))
+    });
+    let mut tls = None;
+    match (chain.peek(), key.peek()) {
+        (Some(Some(chain)), Some(Some(key))) => match server_tls(chain, key) {
+            Ok(config) => tls = Some(Arc::new(config)),
+            Err(error) => r.refuse("http.tls_key_file", format!("does not go with it: {error}")),
+        },
+        (Some(Some(_)), Some(None)) => r.refuse("http.tls_key_file", "is needed too"),
+        (Some(None), Some(Some(_))) => r.refuse("http.tls_cert_file", "is needed too"),
+        _ => {}
+    }
+    |_| tls
+}
+
+fn server_tls(
+    chain: &Vec<CertificateDer<'static>>,
+    key: &PrivateKeyDer<'static>,
+) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain.clone(), key.clone_key())?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 /// From the file if one is named, else as given.

@@ -18,6 +18,7 @@ use liveevents_service::token::Verifier;
 use tokio::net::TcpListener;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -75,6 +76,11 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let address = listener.local_addr()?;
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let metrics = EdgeMetrics::new()?;
     let replica = Arc::new(Replica::new(config.region.clone(), &config.standby_for));
     let verifier = Arc::new(Verifier::new(config.installation.clone()));
@@ -146,6 +152,7 @@ pub async fn run(
     };
     tasks.spawn(serve(
         listener,
+        config.tls.map(TlsAcceptor::from),
         serving.router(),
         capacity,
         metrics.http.clone(),
@@ -159,7 +166,7 @@ pub async fn run(
             boot: BootId(Uuid::now_v7()),
             address: config
                 .address
-                .unwrap_or_else(|| format!("http://{address}")),
+                .unwrap_or_else(|| format!("{scheme}://{address}")),
             token: config.uplink.token,
         },
         origins: config.uplink.origins,

@@ -10,8 +10,9 @@ pub mod frame;
 mod handshake;
 mod outgoing;
 mod reader;
+pub mod tls;
 
 pub use decoder::{Decoder, Event, Violation};
-pub use handshake::{Handshake, NotUpgradable, accept, upgraded};
+pub use handshake::{Handshake, NotUpgradable, accept, socket, upgraded};
 pub use outgoing::{Outgoing, Outlet, Written};
 pub use reader::{Lost, Reader};

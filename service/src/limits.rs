@@ -34,6 +34,10 @@ pub const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 /// close and never writes into a connection we are closing.
 pub const HEADER_DEADLINE: Duration = Duration::from_secs(75);
 
+/// For a client to say who it wants to speak to and agree on keys: two round trips to the far side of the world, with
+/// packets lost.
+pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+
 /// Header bytes of one request, and so the read buffer of a connection: a token (8 KiB), the
 /// other headers and some room. hyper's least is 8 KiB; its default of 400 KB times ten thousand
 /// connections would be 4 GB.

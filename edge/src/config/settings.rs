@@ -69,6 +69,12 @@ pub const SETTINGS: &[Setting] = &[
         "127.0.0.1:8090",
         "Address and port for players, game servers, health and metrics; port 0 takes a free one.",
     ),
+    Setting::optional(
+        "http.tls_cert_file",
+        "Certificate chain, PEM, to serve TLS with on that port, and nothing else; read at start. Not needed where \
+         something in front of the edge does it.",
+    ),
+    Setting::optional("http.tls_key_file", "The certificate's private key, PEM."),
     Setting::with_default(
         "game_servers.connections",
         "10000",

@@ -16,7 +16,10 @@ use liveevents_protocol::limits::{HELLO_DEADLINE, MAX_CLIENT_MESSAGE};
 use liveevents_protocol::message::{SUBPROTOCOL, TOKEN_SUBPROTOCOL};
 use liveevents_service::http::{ApiError, Caller};
 use liveevents_service::token::{Claims, Role};
+use tokio::io::AsyncRead;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 pub(crate) use admission::Admission;
@@ -25,7 +28,7 @@ use super::Serving;
 use super::connection;
 use super::registry::{Full, Place};
 use crate::limits::FULL_RETRY;
-use crate::websocket::{Reader, accept, upgraded};
+use crate::websocket::{Outlet, Reader, accept, socket, tls, upgraded};
 
 pub(super) async fn subscribe(
     State(serving): State<Serving>,
@@ -144,15 +147,39 @@ impl Refusal {
 }
 
 async fn connect(serving: Serving, upgrade: OnUpgrade, claims: Arc<Claims>, place: Place) {
-    let Some((stream, read)) = Box::pin(upgraded(upgrade, HELLO_DEADLINE)).await else {
+    let Some(upgraded) = Box::pin(upgraded(upgrade, HELLO_DEADLINE)).await else {
         return debug!("the upgrade came to nothing");
     };
-    let (input, output) = stream.into_split();
-    let reader = Reader::new(input, read, MAX_CLIENT_MESSAGE);
+    match socket::<TcpStream>(upgraded) {
+        Ok((stream, read)) => {
+            let (input, output) = stream.into_split();
+            let reader = Reader::new(input, read, MAX_CLIENT_MESSAGE);
+            serve(serving, reader, output, claims, place).await;
+        }
+        Err(upgraded) => match socket::<TlsStream<TcpStream>>(upgraded) {
+            Ok((stream, read)) => {
+                let (input, output) = tls::split(stream);
+                let reader = Reader::new(input, read, MAX_CLIENT_MESSAGE);
+                Box::pin(serve(serving, reader, output, claims, place)).await;
+            }
+            Err(_) => debug!("the upgraded connection is not a socket"),
+        },
+    }
+}
+
+async fn serve<R, O>(
+    serving: Serving,
+    reader: Reader<R>,
+    outlet: O,
+    claims: Arc<Claims>,
+    place: Place,
+) where
+    R: AsyncRead + Unpin,
+    O: Outlet,
+{
     let abort = serving.abort.clone();
-    let served = connection::serve(serving, reader, output, claims, place);
     tokio::select! {
         () = abort.cancelled() => {}
-        () = served => {}
+        () = connection::serve(serving, reader, outlet, claims, place) => {}
     }
 }

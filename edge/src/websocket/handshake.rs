@@ -6,9 +6,9 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
@@ -37,10 +37,19 @@ pub fn accept(request: Request) -> Result<Handshake, NotUpgradable> {
     Ok(Handshake { response, upgrade })
 }
 
-/// The socket, and what had been read of it already. `None` if the client has gone, takes too long, or did not come
-/// over TCP.
-pub async fn upgraded(upgrade: OnUpgrade, deadline: Duration) -> Option<(TcpStream, Bytes)> {
-    let upgraded = timeout(deadline, upgrade).await.ok()?.ok()?;
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
+/// The connection, once the client has been told. `None` if it has gone, or takes too long.
+pub async fn upgraded(upgrade: OnUpgrade, deadline: Duration) -> Option<Upgraded> {
+    timeout(deadline, upgrade).await.ok()?.ok()
+}
+
+/// The socket under a connection, and what had been read of it already.
+///
+/// # Errors
+/// The connection, if it is over something else.
+pub fn socket<S>(upgraded: Upgraded) -> Result<(S, Bytes), Upgraded>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let parts = upgraded.downcast::<TokioIo<S>>()?;
+    Ok((parts.io.into_inner(), parts.read_buf))
 }

@@ -5,7 +5,7 @@
 //! whatever order demands that they go out in.
 
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
 use tokio::net::tcp::OwnedWriteHalf;
@@ -23,6 +23,19 @@ pub trait Outlet: Send + Sync + 'static {
     /// # Errors
     /// If the connection is lost.
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Whether all that was written is with the system. Only what encrypts keeps something back.
+    fn is_flushed(&self) -> bool {
+        true
+    }
+
+    /// Ready when it is. Wakes the last caller only.
+    ///
+    /// # Errors
+    /// If the connection is lost.
+    fn poll_flush(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl Outlet for OwnedWriteHalf {
@@ -52,13 +65,15 @@ pub struct Outgoing {
     rest: Bytes,
     /// The answer to the last ping: RFC 6455 (5.5.3) asks for no more than that.
     pong: Option<Bytes>,
+    /// Something was written that is not with the system yet.
+    unflushed: bool,
 }
 
 impl Outgoing {
     /// Whether nothing waits.
     #[must_use]
     pub fn is_clear(&self) -> bool {
-        self.rest.is_empty() && self.pong.is_none()
+        self.rest.is_empty() && self.pong.is_none() && !self.unflushed
     }
 
     /// Writes a frame if nothing waits.
@@ -69,14 +84,19 @@ impl Outgoing {
         if !self.is_clear() {
             return Ok(Written::Nothing);
         }
-        match attempt(outlet, frame)? {
-            0 => Ok(Written::Nothing),
-            count if count == frame.len() => Ok(Written::Whole),
-            count => {
-                self.rest = frame.slice(count..);
-                Ok(Written::Part)
-            }
+        let count = attempt(outlet, frame)?;
+        if count == 0 {
+            return Ok(Written::Nothing);
         }
+        self.unflushed = !outlet.is_flushed();
+        if count < frame.len() {
+            self.rest = frame.slice(count..);
+        }
+        Ok(if self.is_clear() {
+            Written::Whole
+        } else {
+            Written::Part
+        })
     }
 
     /// Writes a frame, or keeps it. Only when nothing waits: it would be lost otherwise.
@@ -118,11 +138,18 @@ impl Outgoing {
                 self.rest = self.pong.take().unwrap_or_default();
             }
             if self.rest.is_empty() {
+                if self.unflushed {
+                    ready!(outlet.poll_flush(cx))?;
+                    self.unflushed = false;
+                }
                 return Poll::Ready(Ok(()));
             }
             match attempt(outlet, &self.rest)? {
-                0 => std::task::ready!(outlet.poll_writable(cx))?,
-                count => self.rest.advance(count),
+                0 => ready!(outlet.poll_writable(cx))?,
+                count => {
+                    self.rest.advance(count);
+                    self.unflushed = !outlet.is_flushed();
+                }
             }
         }
     }

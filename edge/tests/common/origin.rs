@@ -208,16 +208,19 @@ impl Link {
         }
     }
 
-    /// The next ack.
+    /// The next ack; what is told of game servers before it is passed over.
     pub async fn ack(&mut self) -> (String, Epoch, Version) {
-        match self.next().await {
-            Some(EdgeFrame::Ack {
-                region,
-                epoch,
-                version,
-                ..
-            }) => (region.to_string(), epoch, version),
-            other => panic!("instead of an ack: {other:?}"),
+        loop {
+            match self.next().await {
+                Some(EdgeFrame::Ack {
+                    region,
+                    epoch,
+                    version,
+                    ..
+                }) => return (region.to_string(), epoch, version),
+                Some(EdgeFrame::Delivery(_)) => {}
+                other => panic!("instead of an ack: {other:?}"),
+            }
         }
     }
 

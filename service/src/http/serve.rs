@@ -16,14 +16,16 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::{debug, error, info, warn};
 
-use crate::limits::{ACCEPT_PAUSE, HEADER_DEADLINE, MAX_HEADERS};
+use crate::limits::{ACCEPT_PAUSE, HANDSHAKE_DEADLINE, HEADER_DEADLINE, MAX_HEADERS};
 use crate::metrics::HttpMetrics;
 
 /// How much a listener takes on.
@@ -39,10 +41,11 @@ pub struct Capacity {
 /// Serves until `shutdown`, then stops accepting, lets requests under way end, and aborts what has not
 /// ended after `capacity.drain`.
 ///
-/// Handlers find the client's address as `ConnectInfo<SocketAddr>`. An upgraded connection (WebSocket)
+/// With `tls`, over TLS and nothing else. Handlers find the client's address as `ConnectInfo<SocketAddr>`. An upgraded connection (WebSocket)
 /// leaves this set; whoever upgraded it owns it and closes it.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     router: Router,
     capacity: Capacity,
     metrics: HttpMetrics,
@@ -57,8 +60,13 @@ pub async fn serve(
             Some(ended) = connections.join_next() => report(ended),
             accepted = listener.accept(), if !full => match accepted {
                 Ok((stream, peer)) => {
-                    let (router, metrics) = (router.clone(), metrics.clone());
-                    connections.spawn(connection(stream, peer, router, metrics, shutdown.clone()));
+                    let client = Client {
+                        peer,
+                        router: router.clone(),
+                        metrics: metrics.clone(),
+                        shutdown: shutdown.clone(),
+                    };
+                    connections.spawn(accept(stream, tls.clone(), client));
                 }
                 Err(error) => after_failed_accept(&error).await,
             },
@@ -76,18 +84,42 @@ pub async fn serve(
     }
 }
 
-async fn connection(
-    stream: TcpStream,
+/// Who has connected, and what there is for them.
+struct Client {
     peer: SocketAddr,
     router: Router,
     metrics: HttpMetrics,
     shutdown: CancellationToken,
-) {
+}
+
+async fn accept(stream: TcpStream, tls: Option<TlsAcceptor>, client: Client) {
     // Answers are written whole; waiting to fill a segment only delays them.
     if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "connection ended");
-        return;
+        return debug!(%error, "connection ended");
     }
+    let Some(tls) = tls else {
+        return connection(stream, client).await;
+    };
+    match timeout(HANDSHAKE_DEADLINE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => Box::pin(connection(stream, client)).await,
+        Ok(Err(error)) => {
+            client.metrics.malformed();
+            info!(peer = %client.peer, %error, "closed a connection that does not speak TLS");
+        }
+        Err(_) => debug!("a TLS handshake took too long"),
+    }
+}
+
+async fn connection<S>(stream: S, client: Client)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Client {
+        peer,
+        router,
+        metrics,
+        shutdown,
+    } = client;
     let answer = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().call(request)
