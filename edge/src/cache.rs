@@ -31,6 +31,8 @@ pub(crate) struct Cache(Arc<Shared>);
 struct Shared {
     /// Regions in which somebody is ahead of this edge.
     wanted: Mutex<BTreeSet<RegionId>>,
+    /// Regions whose hash is to be written whole.
+    rewrite: Mutex<BTreeSet<RegionId>>,
     /// The newest trust bundle, with its serial.
     trust: ArcSwapOption<(u64, SignedTrust)>,
     bell: Notify,
@@ -38,7 +40,7 @@ struct Shared {
 }
 
 /// How the cache does, for health reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state")]
 pub(crate) enum State {
     /// None is configured.
@@ -49,6 +51,8 @@ pub(crate) enum State {
     Away {
         /// When that began.
         since: Timestamp,
+        /// What Redis said, or why it could not be asked, last.
+        reason: String,
     },
 }
 
@@ -57,6 +61,7 @@ impl Cache {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Shared {
             wanted: Mutex::default(),
+            rewrite: Mutex::default(),
             trust: ArcSwapOption::empty(),
             bell: Notify::new(),
             state: Mutex::new(State::Disabled),
@@ -69,6 +74,12 @@ impl Cache {
         self.0.bell.notify_one();
     }
 
+    /// Asks that a region's hash be written whole, whatever stands there.
+    pub(crate) fn rewrite(&self, region: &RegionId) {
+        self.0.rewrite.lock().insert(region.clone());
+        self.0.bell.notify_one();
+    }
+
     /// Asks that a trust bundle be kept.
     pub(crate) fn keep_trust(&self, serial: u64, trust: SignedTrust) {
         self.0.trust.store(Some(Arc::new((serial, trust))));
@@ -77,6 +88,6 @@ impl Cache {
 
     /// How it does.
     pub(crate) fn state(&self) -> State {
-        *self.0.state.lock()
+        self.0.state.lock().clone()
     }
 }

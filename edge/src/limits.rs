@@ -108,12 +108,13 @@ pub(crate) const CACHE_DEADLINE: Duration = Duration::from_secs(10);
 /// What a start may wait for Redis. Without it the edge starts empty and the origin fills it.
 pub(crate) const WARM_START_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How often Redis is told that a state is still current. An edge started from Redis may count its state this
-/// much older than it was.
-pub(crate) const CONTACT_REFRESH: Duration = Duration::from_secs(5);
+/// How often Redis is told that a state is still current, and is found out to have lost it: a few hundred bytes a region,
+/// and the trust bundle. An edge started from Redis may count its state this much older than it was.
+pub(crate) const CACHE_REFRESH: Duration = Duration::from_secs(5);
 
-/// How often Redis is told again what has not changed, in case it lost it.
-pub(crate) const CACHE_REFRESH: Duration = Duration::from_secs(60);
+/// How long Redis may have a later state than an edge that hears the origin all the time. Another edge is ahead for
+/// milliseconds, and of one whose origin is slow to follow for a second or two.
+pub(crate) const CACHE_OUTRUN: Duration = Duration::from_secs(10);
 
 /// Between looks into Redis for one region, however many receivers ask for it.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,18 +1,21 @@
 //! How a region lies in Redis: one hash, a field for each entry (removals too) and a few for the position. Pure.
 //!
 //! Values are the codec's; a field's name repeats the entry's key. What is read back counts only as a whole: one
-//! field that is not what it should be, and all of it is rubbish.
+//! field that is not what it should be, and all of it is rubbish. What the edge that wrote it could not apply, and so
+//! is not in it, is named in it.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 use liveevents_protocol::codec::{self, DecodeError, EncodeError};
-use liveevents_protocol::entry::{EntryKey, Stamped};
+use liveevents_protocol::entry::Stamped;
+use liveevents_protocol::frame::Quarantined;
 use liveevents_protocol::id::{Installation, RegionId};
+use liveevents_protocol::limits::MAX_COMPLAINTS;
 use liveevents_protocol::position::{Digest, Position, SealedPosition};
 use liveevents_protocol::version::{Epoch, Version};
 
-use crate::replica::{Published, Refused, whole_state};
+use crate::replica::{Published, Quarantine, Refused, entry_name, entry_of, whole_state};
 
 /// The key of a region's hash. The braces keep it on one node of a cluster, as scripts demand.
 pub(super) fn region_key(installation: &Installation, region: &RegionId) -> String {
@@ -31,9 +34,10 @@ const FLOOR: &str = "floor";
 const SEAL: &str = "seal";
 const COMMITTED: &str = "committed";
 const CONTACT: &str = "contact";
+const ASIDE: &str = "aside";
 
 /// How many there are.
-pub(super) const POSITION_FIELDS: usize = 6;
+pub(super) const POSITION_FIELDS: usize = 7;
 
 /// A hash as Redis gives it.
 pub(super) type Fields = HashMap<String, Vec<u8>>;
@@ -56,6 +60,15 @@ pub(super) enum Rubbish {
         #[source]
         why: DecodeError,
     },
+    /// It is not a hash.
+    #[error("it is no hash")]
+    NoHash,
+    /// Above what a region may be.
+    #[error("it has {0} bytes")]
+    TooLarge(usize),
+    /// A fault of this program.
+    #[error("this edge failed at it")]
+    Panicked,
     /// The entries are no state.
     #[error("the entries are no state")]
     State(#[source] Refused),
@@ -71,14 +84,6 @@ pub(super) struct Stored {
     pub(super) fields: usize,
 }
 
-/// The field of a key.
-fn field(key: &EntryKey) -> String {
-    match key {
-        EntryKey::Content(event, revision) => format!("content:{event}:{revision}"),
-        EntryKey::Assignment(event) => format!("assignment:{event}"),
-    }
-}
-
 /// Entries as fields and values, one after the other.
 ///
 /// # Errors
@@ -86,7 +91,7 @@ fn field(key: &EntryKey) -> String {
 pub(super) fn entry_fields(entries: Vec<Stamped>) -> Result<Vec<Vec<u8>>, EncodeError> {
     let mut fields = Vec::with_capacity(entries.len().saturating_mul(2));
     for stamped in entries {
-        fields.push(field(&stamped.entry.key()).into_bytes());
+        fields.push(entry_name(&stamped.entry.key()).into_bytes());
         fields.push(codec::encode_stamped(&[stamped])?);
     }
     Ok(fields)
@@ -101,6 +106,43 @@ pub(super) fn seal(sealed: &SealedPosition) -> Vec<u8> {
 pub(super) fn time(at: Option<Timestamp>) -> String {
     at.map(|at| at.as_microsecond().to_string())
         .unwrap_or_default()
+}
+
+/// What is not in a state since it could not be applied, as text; empty if that is nothing.
+///
+/// # Errors
+/// Never: it is all text and numbers.
+pub(super) fn aside(quarantine: &Quarantine) -> Result<String, serde_json::Error> {
+    if quarantine.is_empty() {
+        return Ok(String::new());
+    }
+    let told = quarantine.told().into_iter();
+    let rows = told.map(|entry| (entry_name(&entry.key), entry.version.0, entry.reason));
+    serde_json::to_string(&rows.collect::<Vec<_>>())
+}
+
+fn set_aside(fields: &Fields) -> Result<Vec<Quarantined>, Rubbish> {
+    let text = match fields.get(ASIDE) {
+        Some(_) => text(fields, ASIDE)?,
+        None => "",
+    };
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let malformed = || Rubbish::Malformed(ASIDE.to_owned());
+    let rows: Vec<(String, u64, String)> = serde_json::from_str(text).map_err(|_| malformed())?;
+    if rows.len() > MAX_COMPLAINTS {
+        return Err(malformed());
+    }
+    let entry = |(name, version, reason): (String, u64, String)| {
+        let key = entry_of(&name).ok_or_else(malformed)?;
+        Ok(Quarantined {
+            key,
+            version: Version(version),
+            reason,
+        })
+    };
+    rows.into_iter().map(entry).collect()
 }
 
 /// Reads a hash; `None` if there is none.
@@ -137,13 +179,14 @@ pub(super) fn read(fields: &Fields) -> Result<Option<Stored>, Rubbish> {
             why,
         })?;
         match <[Stamped; 1]>::try_from(decoded) {
-            Ok([stamped]) if field(&stamped.entry.key()) == *name => entries.push(stamped),
+            Ok([stamped]) if entry_name(&stamped.entry.key()) == *name => entries.push(stamped),
             _ => return Err(Rubbish::Malformed(name.clone())),
         }
     }
     let state = whole_state(&sealed, floor, entries).map_err(Rubbish::State)?;
     Ok(Some(Stored {
-        published: Published::from_cache(state, sealed, committed_at),
+        published: Published::from_cache(state, sealed, committed_at)
+            .without(Quarantine::remembered(set_aside(fields)?)),
         contact,
         fields: fields.len(),
     }))

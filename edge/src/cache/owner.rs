@@ -20,11 +20,12 @@ use tracing::{debug, info, warn};
 use super::store::{Store, StoreError, Written};
 use super::{Cache, State};
 use crate::limits::{
-    CACHE_FLUSH_DEADLINE, CACHE_REFRESH, CACHE_RETRY_BASE, CACHE_RETRY_MAX, CONTACT_REFRESH,
+    CACHE_FLUSH_DEADLINE, CACHE_OUTRUN, CACHE_REFRESH, CACHE_RETRY_BASE, CACHE_RETRY_MAX,
     LOOK_INTERVAL, WARM_START_DEADLINE,
 };
 use crate::metrics::CacheMetrics;
 use crate::replica::{Publication, Published, Region, Replica, Step};
+use crate::words::words;
 
 /// The task that owns the connection to Redis.
 pub(crate) struct Owner {
@@ -34,8 +35,11 @@ pub(crate) struct Owner {
     clock: Clock,
     metrics: CacheMetrics,
     judge: Judge,
+    /// The serial of the bundle that was there last, and when.
     saved_trust: Option<(u64, Instant)>,
     books: BTreeMap<RegionId, Book>,
+    /// Whether this write is the last.
+    ending: bool,
 }
 
 /// Whom keys and revocations found in Redis are for.
@@ -51,13 +55,17 @@ pub(crate) struct Judge {
 struct Book {
     /// What this edge wrote or found there last.
     written: Option<Cursor>,
-    /// The contact written with it, and when.
-    told: Option<(Timestamp, Instant)>,
+    /// When.
+    told: Option<Instant>,
     /// Past so many fields, removals long forgotten fill the hash: time to replace it.
     compact_at: usize,
     /// What was found there and has not been confirmed by the origin.
     suspect: Option<Cursor>,
     looked: Option<Instant>,
+    /// Since when Redis says that it has something newer.
+    outrun: Option<Instant>,
+    /// Since when there is something to write that lacks entries.
+    waiting: Option<Instant>,
 }
 
 impl Owner {
@@ -83,6 +91,7 @@ impl Owner {
             metrics,
             judge,
             saved_trust: None,
+            ending: false,
         }
     }
 
@@ -123,6 +132,7 @@ impl Owner {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+        self.ending = true;
         match timeout(CACHE_FLUSH_DEADLINE, self.write_all()).await {
             Ok(Ok(())) => debug!("redis is up to date"),
             Ok(Err(error)) => warn!(error = chain(&error), "the last write to redis failed"),
@@ -136,7 +146,7 @@ impl Owner {
         let most = if looks_due {
             LOOK_INTERVAL
         } else {
-            CONTACT_REFRESH
+            CACHE_REFRESH
         };
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -169,19 +179,39 @@ impl Owner {
     }
 
     async fn write_all(&mut self) -> Result<(), StoreError> {
-        let trust = self.cache.0.trust.load_full();
-        if let Some((serial, signed)) = trust.as_deref() {
-            let saved = self
-                .saved_trust
-                .is_some_and(|(saved, when)| saved == *serial && when.elapsed() < CACHE_REFRESH);
-            if !saved {
-                self.store.save_trust(*serial, signed).await?;
-                self.saved_trust = Some((*serial, Instant::now()));
-            }
-        }
+        self.keep_trust().await?;
         for region in self.regions() {
             self.write(&region).await?;
         }
+        Ok(())
+    }
+
+    /// Sees to it that Redis has the newest bundle. One with a later serial may be another edge's, or anybody's.
+    async fn keep_trust(&mut self) -> Result<(), StoreError> {
+        let Some(trust) = self.cache.0.trust.load_full() else {
+            return Ok(());
+        };
+        let (serial, signed) = &*trust;
+        let saved = self
+            .saved_trust
+            .is_some_and(|(saved, when)| saved == *serial && when.elapsed() < CACHE_REFRESH);
+        if saved {
+            return Ok(());
+        }
+        if !self.store.save_trust(*serial, signed, false).await? {
+            let other = match self.store.load_trust().await {
+                Ok(other) => other,
+                Err(StoreError::Rubbish(_)) => None,
+                Err(error) => return Err(error),
+            };
+            let later = other.and_then(|other| verify_trust(&other, &self.judge.pinned).ok());
+            if later.is_none_or(|later| later.serial <= *serial) {
+                self.metrics.rubbish.inc();
+                warn!("redis held a trust bundle that is not to be believed; it is replaced");
+                self.store.save_trust(*serial, signed, true).await?;
+            }
+        }
+        self.saved_trust = Some((*serial, Instant::now()));
         Ok(())
     }
 
@@ -190,8 +220,19 @@ impl Owner {
     }
 
     async fn load_trust(&mut self) -> Result<(), StoreError> {
-        let Some(signed) = self.store.load_trust().await? else {
-            return Ok(());
+        let signed = match self.store.load_trust().await {
+            Ok(Some(signed)) => signed,
+            Ok(None) => return Ok(()),
+            Err(StoreError::Rubbish(rubbish)) => {
+                self.metrics.rubbish.inc();
+                let error = chain(&rubbish);
+                warn!(
+                    error,
+                    "redis held a trust bundle that is none; it is ignored"
+                );
+                return Ok(());
+            }
+            Err(error) => return Err(error),
         };
         let Judge {
             verifier,
@@ -271,16 +312,22 @@ impl Owner {
             book.suspect = None;
         }
         let at = published.cursor();
-        let fresh = book.told.is_some_and(|(told, when)| {
-            let age = when.elapsed();
-            age < CONTACT_REFRESH || (told >= contact && age < CACHE_REFRESH)
-        });
-        if book.written == Some(at) && fresh {
+        let whole = self.cache.0.rewrite.lock().contains(region.id());
+        let fresh = book.told.is_some_and(|told| told.elapsed() < CACHE_REFRESH);
+        if book.written == Some(at) && fresh && !whole {
             return Ok(());
         }
+        // Another edge of the region may be able to write all of it: it has the first word.
+        if !published.quarantine().is_empty() {
+            let waiting = *book.waiting.get_or_insert_with(Instant::now);
+            if waiting.elapsed() < CACHE_REFRESH && !self.ending {
+                return Ok(());
+            }
+        }
+        book.waiting = None;
         let written = book.written.filter(|written| written.epoch == at.epoch);
         let delta = written.and_then(|written| published.state().since(written.version));
-        let verdict = match delta {
+        let verdict = match delta.filter(|_| !whole) {
             Some(delta) => {
                 self.store
                     .apply(region.id(), &published, delta, contact)
@@ -288,18 +335,49 @@ impl Owner {
             }
             None => Written::Replace,
         };
-        let replace = match verdict {
-            Written::Applied(fields) | Written::Held(fields) => fields > book.compact_at,
-            Written::Newer => false,
-            Written::Replace => true,
+        let verdict = match verdict {
+            Written::Applied(fields) | Written::Held(fields) if fields > book.compact_at => {
+                Written::Replace
+            }
+            verdict => verdict,
         };
-        if replace {
-            self.replace(region, &published, contact).await?;
+        let verdict = match verdict {
+            Written::Replace => self.replace(region, &published, contact).await?,
+            verdict => verdict,
+        };
+        if verdict == Written::Newer {
+            self.outrun(region, &published, contact).await?;
         }
+        self.cache.0.rewrite.lock().remove(region.id());
         let book = self.books.entry(region.id().clone()).or_default();
+        if verdict != Written::Newer {
+            book.outrun = None;
+        }
         book.written = Some(at);
-        book.told = Some((contact, Instant::now()));
+        book.told = Some(Instant::now());
         self.metrics.writes.inc();
+        Ok(())
+    }
+
+    /// Redis has something newer: another edge was quicker. But if it stays so while the origin is heard all the time,
+    /// the origin knows nothing of it, and nobody is to start from it.
+    async fn outrun(
+        &mut self,
+        region: &Arc<Region>,
+        published: &Published,
+        contact: Timestamp,
+    ) -> Result<(), StoreError> {
+        let book = self.books.entry(region.id().clone()).or_default();
+        let since = *book.outrun.get_or_insert_with(Instant::now);
+        if region.silent_since().is_some() || !published.is_confirmed() {
+            book.outrun = None;
+        } else if since.elapsed() >= CACHE_OUTRUN {
+            book.outrun = None;
+            self.metrics.rubbish.inc();
+            warn!(region = %region.id(), "redis holds a state that the origin knows nothing of; it is replaced");
+            self.store.clear(region.id()).await?;
+            self.replace(region, published, contact).await?;
+        }
         Ok(())
     }
 
@@ -308,7 +386,7 @@ impl Owner {
         region: &Arc<Region>,
         published: &Published,
         contact: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Written, StoreError> {
         let verdict = self.store.replace(region.id(), published, contact).await?;
         if let Written::Applied(fields) = verdict
             && let Some(book) = self.books.get_mut(region.id())
@@ -316,7 +394,7 @@ impl Owner {
             book.compact_at = compact_at(fields);
         }
         self.metrics.replacements.inc();
-        Ok(())
+        Ok(verdict)
     }
 
     fn worked(&self) {
@@ -332,16 +410,15 @@ impl Owner {
         self.saved_trust = None;
         self.metrics.working.set(0);
         self.metrics.failures.inc();
+        let reason = words(&chain(error).to_string());
         let mut state = self.cache.0.state.lock();
-        if !matches!(*state, State::Away { .. }) {
-            *state = State::Away {
-                since: self.clock.now(),
-            };
-            warn!(
-                error = chain(error),
-                "redis is away; the edge goes on without"
-            );
+        if let State::Away { reason: known, .. } = &mut *state {
+            *known = reason;
+            return;
         }
+        warn!(reason, "redis is away; the edge goes on without");
+        let since = self.clock.now();
+        *state = State::Away { since, reason };
     }
 }
 

@@ -1,17 +1,21 @@
 //! The commands to Redis, each under a deadline. After an error the connection is made anew.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use liveevents_protocol::codec::EncodeError;
 use liveevents_protocol::entry::Delta;
 use liveevents_protocol::id::{Installation, RegionId};
+use liveevents_protocol::limits::MAX_BODY;
 use liveevents_protocol::trust::SignedTrust;
+use liveevents_service::logs::chain;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, Script};
+use tracing::debug;
 
 use super::layout::{self, Fields, Rubbish, Stored};
-use crate::limits::{CACHE_CONNECT_DEADLINE, CACHE_DEADLINE};
+use crate::limits::{CACHE_CONNECT_DEADLINE, CACHE_DEADLINE, MAX_SNAPSHOT};
 use crate::replica::Published;
 
 /// What became of a write.
@@ -36,6 +40,9 @@ pub(super) enum StoreError {
     /// What was to be written cannot be encoded.
     #[error("the state cannot be encoded")]
     Encode(#[from] EncodeError),
+    /// What is set aside has no JSON form.
+    #[error("what is set aside cannot be printed")]
+    Print(#[from] serde_json::Error),
     /// What was read is not ours. It has been removed, if it was still there.
     #[error("redis held rubbish")]
     Rubbish(#[from] Rubbish),
@@ -46,6 +53,7 @@ pub(super) struct Store {
     client: Client,
     installation: Installation,
     connection: Option<MultiplexedConnection>,
+    measure: Script,
     apply: Script,
     replace: Script,
     forget: Script,
@@ -58,16 +66,22 @@ impl Store {
             client,
             installation,
             connection: None,
+            measure: Script::new(include_str!("measure.lua")),
             apply: Script::new(concat!(
+                include_str!("hash.lua"),
                 include_str!("later.lua"),
                 include_str!("apply.lua")
             )),
             replace: Script::new(concat!(
+                include_str!("hash.lua"),
                 include_str!("later.lua"),
                 include_str!("replace.lua")
             )),
-            forget: Script::new(include_str!("forget.lua")),
-            trust: Script::new(include_str!("trust.lua")),
+            forget: Script::new(concat!(
+                include_str!("hash.lua"),
+                include_str!("forget.lua")
+            )),
+            trust: Script::new(concat!(include_str!("hash.lua"), include_str!("trust.lua"))),
         }
     }
 
@@ -96,17 +110,64 @@ impl Store {
     /// If Redis fails, or holds rubbish.
     pub(super) async fn load(&mut self, region: &RegionId) -> Result<Option<Stored>, StoreError> {
         let key = layout::region_key(&self.installation, region);
+        if let Err(rubbish) = self.measured(&key, MAX_SNAPSHOT).await? {
+            let cleared = self.clear(region).await;
+            return Err(Self::rubbish(rubbish, cleared));
+        }
         let mut connection = self.connection().await?;
         let mut command = redis::cmd("HGETALL");
         command.arg(&key);
         let fields: Fields = within(CACHE_DEADLINE, command.query_async(&mut connection)).await?;
-        match layout::read(&fields) {
+        // A fault of this program is as good a reason to do without as one of Redis.
+        let read = AssertUnwindSafe(|| layout::read(&fields));
+        match catch_unwind(read).unwrap_or(Err(Rubbish::Panicked)) {
             Ok(stored) => Ok(stored),
             Err(rubbish) => {
-                self.forget(region, &layout::place(&fields)).await?;
-                Err(rubbish.into())
+                let forgotten = self.forget(region, &layout::place(&fields)).await;
+                Err(Self::rubbish(rubbish, forgotten))
             }
         }
+    }
+
+    /// Rubbish is no less so where it cannot be removed, since Redis takes no writes.
+    fn rubbish(rubbish: Rubbish, removed: Result<(), StoreError>) -> StoreError {
+        if let Err(error) = removed {
+            debug!(
+                error = chain(&error),
+                "rubbish cannot be removed from redis"
+            );
+        }
+        rubbish.into()
+    }
+
+    /// Whether a key has a hash of at most so many bytes, or nothing.
+    async fn measured(
+        &mut self,
+        key: &str,
+        most: usize,
+    ) -> Result<Result<(), Rubbish>, RedisError> {
+        let mut connection = self.connection().await?;
+        let call = self.measure.key(key);
+        let answer = call.invoke_async(&mut connection);
+        let (kind, size): (String, usize) = within(CACHE_DEADLINE, answer).await?;
+        Ok(match kind.as_str() {
+            "hash" | "none" if size <= most => Ok(()),
+            "hash" | "none" => Err(Rubbish::TooLarge(size)),
+            _ => Err(Rubbish::NoHash),
+        })
+    }
+
+    /// Removes a region's hash, whatever it is.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub(super) async fn clear(&mut self, region: &RegionId) -> Result<(), StoreError> {
+        let key = layout::region_key(&self.installation, region);
+        let mut connection = self.connection().await?;
+        let mut command = redis::cmd("UNLINK");
+        command.arg(key);
+        let cleared = command.query_async::<()>(&mut connection);
+        Ok(within(CACHE_DEADLINE, cleared).await?)
     }
 
     /// Removes a region's hash if it is still at this place.
@@ -147,6 +208,7 @@ impl Store {
             .arg(layout::seal(published.sealed()))
             .arg(layout::time(published.committed_at()))
             .arg(contact.as_microsecond())
+            .arg(layout::aside(published.quarantine())?)
             .arg(layout::entry_fields(delta.entries)?);
         let answer: (String, usize) =
             within(CACHE_DEADLINE, call.invoke_async(&mut connection)).await?;
@@ -173,6 +235,7 @@ impl Store {
             .arg(layout::seal(published.sealed()))
             .arg(layout::time(published.committed_at()))
             .arg(contact.as_microsecond())
+            .arg(layout::aside(published.quarantine())?)
             .arg(layout::entry_fields(snapshot.entries)?);
         let answer: (String, usize) =
             within(CACHE_DEADLINE, call.invoke_async(&mut connection)).await?;
@@ -182,13 +245,13 @@ impl Store {
     /// The trust bundle, as it was signed. Whoever can write to Redis can put anything there.
     ///
     /// # Errors
-    /// If Redis fails.
+    /// If Redis fails, or holds what is too large or no hash.
     pub(super) async fn load_trust(&mut self) -> Result<Option<SignedTrust>, StoreError> {
+        let key = layout::trust_key(&self.installation);
+        self.measured(&key, MAX_BODY).await??;
         let mut connection = self.connection().await?;
         let mut command = redis::cmd("HMGET");
-        command
-            .arg(layout::trust_key(&self.installation))
-            .arg(&["signature", "bytes"]);
+        command.arg(key).arg(&["signature", "bytes"]);
         let (signature, bytes): (Option<Vec<u8>>, Option<Vec<u8>>) =
             within(CACHE_DEADLINE, command.query_async(&mut connection)).await?;
         Ok(signature.zip(bytes).and_then(|(signature, bytes)| {
@@ -199,7 +262,7 @@ impl Store {
         }))
     }
 
-    /// Keeps a trust bundle, unless one with a higher serial is kept.
+    /// Keeps a trust bundle, unless one with a higher serial is kept; says whether it is. `insist` if that one is none.
     ///
     /// # Errors
     /// If Redis fails.
@@ -207,14 +270,16 @@ impl Store {
         &mut self,
         serial: u64,
         trust: &SignedTrust,
-    ) -> Result<(), StoreError> {
+        insist: bool,
+    ) -> Result<bool, StoreError> {
         let mut connection = self.connection().await?;
         let mut call = self.trust.key(layout::trust_key(&self.installation));
         call.arg(serial)
             .arg(trust.signature.as_slice())
-            .arg(&trust.bytes);
-        let _: i64 = within(CACHE_DEADLINE, call.invoke_async(&mut connection)).await?;
-        Ok(())
+            .arg(&trust.bytes)
+            .arg(if insist { "insist" } else { "" });
+        let verdict: String = within(CACHE_DEADLINE, call.invoke_async(&mut connection)).await?;
+        Ok(verdict == "kept")
     }
 }
 

@@ -364,7 +364,13 @@ impl<'a> Session<'a> {
             self.snapshots.insert(chunk.region.clone(), pending);
             return Ok(());
         }
-        self.applied(region, chunk.position.position, assembled)
+        let whole = matches!(assembled, Ok(Some(_)));
+        self.applied(region, chunk.position.position, assembled)?;
+        if whole {
+            // The origin may have sent it because somebody wants the cache warm.
+            self.uplink.cache.rewrite(region.id());
+        }
+        Ok(())
     }
 
     fn region(&self, id: &RegionId) -> Result<&'a Region, End> {

@@ -1,13 +1,15 @@
 //! A scripted origin: a real QUIC endpoint that does what the test says, step by step, while the edge under test runs
 //! by itself. It answers heartbeats on its own; every step has a deadline.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::codec::{self, FrameDecoder};
-use liveevents_protocol::frame::{ALPN_V1, EdgeFrame, Hello, OriginFrame};
+use liveevents_protocol::frame::{ALPN_V1, Delivery, EdgeFrame, Hello, OriginFrame, Quarantined};
+use liveevents_protocol::id::RegionId;
 use liveevents_protocol::limits::MAX_BODY;
 use liveevents_protocol::trust::SignedTrust;
 use liveevents_protocol::version::{Epoch, Version};
@@ -96,6 +98,8 @@ impl Origin {
             connection,
             send,
             frames,
+            deliveries: VecDeque::new(),
+            degraded: VecDeque::new(),
             _reader: reader,
         }
     }
@@ -162,6 +166,9 @@ pub struct Link {
     pub connection: Connection,
     send: Arc<tokio::sync::Mutex<SendStream>>,
     frames: mpsc::Receiver<EdgeFrame>,
+    /// Reports that came while something else was waited for.
+    deliveries: VecDeque<Delivery>,
+    degraded: VecDeque<(RegionId, Vec<Quarantined>)>,
     _reader: JoinSet<()>,
 }
 
@@ -189,9 +196,54 @@ impl Link {
         }
     }
 
-    /// The next frame that is no heartbeat.
+    /// The next frame that is neither heartbeat nor report.
     pub async fn next(&mut self) -> Option<EdgeFrame> {
-        within("a frame of the edge", self.frames.recv()).await
+        loop {
+            match within("a frame of the edge", self.frames.recv()).await {
+                Some(EdgeFrame::Delivery(delivery)) => self.deliveries.push_back(delivery),
+                Some(EdgeFrame::Degraded { region, entries }) => {
+                    self.degraded.push_back((region, entries));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// The next report of what game servers have.
+    pub async fn delivery(&mut self) -> Delivery {
+        while self.deliveries.is_empty() {
+            match within("a report", self.frames.recv()).await {
+                Some(EdgeFrame::Delivery(delivery)) => self.deliveries.push_back(delivery),
+                Some(EdgeFrame::Ack { .. }) => {}
+                other => panic!("instead of a report: {other:?}"),
+            }
+        }
+        self.deliveries.pop_front().unwrap()
+    }
+
+    /// The first report that says so.
+    pub async fn reported(&mut self, mut says: impl FnMut(&Delivery) -> bool) -> Delivery {
+        loop {
+            let delivery = self.delivery().await;
+            if says(&delivery) {
+                return delivery;
+            }
+        }
+    }
+
+    /// What the edge says next that it has set aside.
+    pub async fn degraded(&mut self) -> Vec<Quarantined> {
+        while self.degraded.is_empty() {
+            match within("word of entries set aside", self.frames.recv()).await {
+                Some(EdgeFrame::Delivery(delivery)) => self.deliveries.push_back(delivery),
+                Some(EdgeFrame::Degraded { region, entries }) => {
+                    self.degraded.push_back((region, entries));
+                }
+                Some(EdgeFrame::Ack { .. }) => {}
+                other => panic!("instead of word of entries set aside: {other:?}"),
+            }
+        }
+        self.degraded.pop_front().unwrap().1
     }
 
     /// Waits until the edge has acked this version.
