@@ -1,5 +1,7 @@
 //! How a connection to the origin can end, and what the origin is told then.
 
+use std::time::Duration;
+
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::id::RegionId;
 use liveevents_service::trust::TrustError;
@@ -17,9 +19,9 @@ pub(super) enum End {
     /// No connection.
     #[error("the origin cannot be reached")]
     Unreachable(#[source] DialError),
-    /// The origin closed it, and said why.
+    /// The origin closed it, and said why, and perhaps how long to stay away.
     #[error("the origin closed the connection: {}", .0.as_str())]
-    Closed(CloseReason),
+    Closed(CloseReason, Option<Duration>),
     /// The line went dead, or the other end without a word.
     #[error("the connection was lost")]
     Lost(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -51,7 +53,7 @@ impl End {
         match self {
             Self::Shutdown => "shutdown",
             Self::Unreachable(_) => "unreachable",
-            Self::Closed(reason) => reason.as_str(),
+            Self::Closed(reason, _) => reason.as_str(),
             Self::Lost(_) => "lost",
             Self::Silent => "silent",
             Self::Violation(_) => "violation",
@@ -71,7 +73,7 @@ impl End {
                 ..
             } => CloseReason::BrokenChain,
             Self::Refused { .. } => CloseReason::Malformed,
-            Self::Shutdown | Self::Unreachable(_) | Self::Closed(_) | Self::Lost(_) => {
+            Self::Shutdown | Self::Unreachable(_) | Self::Closed(..) | Self::Lost(_) => {
                 CloseReason::GoingAway
             }
         }
@@ -91,7 +93,10 @@ impl From<ConnectionError> for End {
         match &error {
             ConnectionError::ApplicationClosed(close) => {
                 match CloseReason::from_code(close.error_code.into_inner()) {
-                    Some(reason) => Self::Closed(reason),
+                    Some(reason) => {
+                        let words = String::from_utf8_lossy(&close.reason);
+                        Self::Closed(reason, CloseReason::retry_after(&words))
+                    }
                     None => Self::lost(error),
                 }
             }

@@ -12,8 +12,9 @@ use crate::limits::FIX_RETRY;
 pub(super) fn delay(end: &End, backoff: &mut Backoff, random: f64) -> Duration {
     let jittered = backoff.fail(random);
     match end {
-        End::Closed(reason) => match reason.retry() {
-            Retry::Backoff => jittered,
+        End::Closed(reason, asked) => match reason.retry() {
+            // Drawn by the origin for each edge anew, so spread already.
+            Retry::Backoff => asked.unwrap_or(jittered),
             Retry::After(least) => least + jittered,
             Retry::Fix => FIX_RETRY + jittered,
         },
@@ -43,11 +44,11 @@ mod tests {
             again,
         };
         let table = [
-            (End::Closed(CloseReason::GoingAway), 0),
-            (End::Closed(CloseReason::Internal), 0),
-            (End::Closed(CloseReason::Superseded), 30),
-            (End::Closed(CloseReason::TokenInvalid), 30),
-            (End::Closed(CloseReason::RegionNotAllowed), 30),
+            (End::Closed(CloseReason::GoingAway, None), 0),
+            (End::Closed(CloseReason::Internal, None), 0),
+            (End::Closed(CloseReason::Superseded, None), 30),
+            (End::Closed(CloseReason::TokenInvalid, None), 30),
+            (End::Closed(CloseReason::RegionNotAllowed, None), 30),
             (End::Distrusted(TrustError::BadSignature), 30),
             (End::Silent, 0),
             (refused(false), 0),
@@ -65,5 +66,16 @@ mod tests {
             );
             assert_eq!(delay(&end, &mut backoff, 0.0).as_secs(), least, "{end:?}");
         }
+    }
+
+    #[test]
+    fn an_overloaded_origin_says_when() {
+        let asked = Duration::from_millis(6_500);
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(4));
+        let end = End::Closed(CloseReason::Overloaded, Some(asked));
+        assert_eq!(delay(&end, &mut backoff, 0.5), asked);
+        // It cannot make less of what a reason demands.
+        let end = End::Closed(CloseReason::TokenInvalid, Some(asked));
+        assert!(delay(&end, &mut backoff, 0.0) >= FIX_RETRY);
     }
 }
