@@ -6,6 +6,7 @@ mod common;
 
 mod api {
     mod deployments;
+    mod edges;
     mod events;
     mod guarded;
     mod identity;

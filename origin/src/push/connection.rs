@@ -102,6 +102,8 @@ struct Cursor {
     position: Option<Position>,
     /// What the edge has said that it holds.
     acked: Option<(Epoch, Version)>,
+    /// Whether it is known over this connection what the edge cannot apply.
+    told_aside: bool,
 }
 
 /// An accepted edge.
@@ -173,6 +175,7 @@ impl Connection {
                         feed,
                         position,
                         acked,
+                        told_aside: false,
                     })
                 },
             )

@@ -40,6 +40,9 @@ fn endpoints() -> Vec<(Method, String, &'static str)> {
         ("GET", "/regions", "AOGD"),
         ("GET", "/regions/us-east", "AOGD"),
         ("GET", "/edges", "AOGD"),
+        ("POST", "/edges/some/drain", "AO"),
+        ("DELETE", "/edges/some", "AO"),
+        ("POST", "/admin/cache/warm", "AO"),
         ("GET", "/audit", "AO"),
     ];
     table

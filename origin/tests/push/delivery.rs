@@ -310,6 +310,32 @@ async fn entries_in_quarantine_are_kept_whole_and_go_when_all_is_well(pool: PgPo
         (Version(2), "too deep still", since)
     );
 
+    // It comes again and says so again: nothing changes. Then it says that it is there.
+    let (mut edge, _) = current(&origin, "a").await;
+    edge.send(&degraded(vec![entry(assignment.clone(), 2, "again")]))
+        .await;
+    edge.send(&EdgeFrame::Heartbeat { sent_at: now() }).await;
+    origin
+        .until_edges("the other one is degraded", |edges| {
+            let [(_, only)] = edges[0].degraded.as_slice() else {
+                return false;
+            };
+            only.key == assignment && edges[0].clock_offset.is_some()
+        })
+        .await;
+    // It comes again with nothing to complain of, and does not say so.
+    drop(edge);
+    let (mut edge, _) = current(&origin, "a").await;
+    edge.send(&EdgeFrame::Heartbeat { sent_at: now() }).await;
+    origin
+        .until_edges("nothing is degraded", |edges| edges[0].degraded.is_empty())
+        .await;
+
+    edge.send(&degraded(vec![entry(assignment, 2, "once more")]))
+        .await;
+    origin
+        .until_edges("it is degraded", |edges| !edges[0].degraded.is_empty())
+        .await;
     edge.send(&degraded(Vec::new())).await;
     origin
         .until_edges("nothing is degraded", |edges| edges[0].degraded.is_empty())

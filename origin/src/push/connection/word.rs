@@ -44,6 +44,7 @@ impl Connection {
                     self.acked(&region, epoch, version)?;
                 }
                 EdgeFrame::Heartbeat { sent_at } => {
+                    self.all_else_is_well();
                     let time = self.shared.clock.now();
                     let offset = self.clock.sample(sent_at, self.line.connection.rtt(), time);
                     self.shared.acks.seen(&self.edge, offset);
@@ -109,10 +110,33 @@ impl Connection {
         Ok(())
     }
 
+    /// An edge says after its welcome what it cannot apply, if there is anything, and then that it is there. So with
+    /// the first heartbeat what earlier connections told of other regions is over.
+    fn all_else_is_well(&mut self) {
+        let at = self.shared.clock.now();
+        for cursor in self.cursors.iter_mut().filter(|cursor| !cursor.told_aside) {
+            if let Some(sent) = cursor.position {
+                cursor.told_aside = true;
+                self.shared.acks.degraded(Degraded {
+                    edge: self.edge.clone(),
+                    region: cursor.region.clone(),
+                    epoch: sent.epoch,
+                    entries: Vec::new(),
+                    at,
+                });
+            }
+        }
+    }
+
     /// Whatever versions it names: they may be of a history that was lost, and it does not say of which.
     fn degraded(&mut self, region: &RegionId, entries: Vec<Quarantined>) -> Result<(), Ended> {
-        let cursor = self.cursors.iter().find(|cursor| cursor.region == *region);
-        let sent = cursor.and_then(|cursor| cursor.position).ok_or_else(|| {
+        let mut cursors = self.cursors.iter_mut();
+        let cursor = cursors.find(|cursor| cursor.region == *region);
+        let told = cursor.and_then(|cursor| {
+            cursor.told_aside = true;
+            cursor.position
+        });
+        let sent = told.ok_or_else(|| {
             let message = format!("degraded: nothing of {region} was ever sent");
             Ended::closed(CloseReason::Malformed, message)
         })?;
