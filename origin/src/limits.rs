@@ -120,8 +120,8 @@ pub const CONVERGENCE_GRACE: SignedDuration = SignedDuration::from_secs(60);
 /// that a report holds. Beyond, new ones are counted in the metrics only; one of them is enough for a breach.
 pub const MAX_WAITING_NACKS: usize = 1_000;
 
-/// Hellos judged at once: each takes a connection to Postgres for some milliseconds, and half of the least number
-/// that can be configured are left for everything else.
+/// Hellos judged at once: each takes a connection to Postgres for some milliseconds. With [`EDGE_READS`] a storm has
+/// four of the twenty connections that are there unless configured otherwise; the others are for everything else.
 pub const HELLOS_AT_ONCE: usize = 2;
 
 /// Hellos that wait to be judged. At 200 a second, which a small machine manages, the last waits 5 s; an edge gives

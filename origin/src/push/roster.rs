@@ -27,7 +27,7 @@ use super::registry::Registry;
 use crate::limits::{CONVERGED_AT_MOST, DATABASE_DEADLINE, ROSTER_PAUSE, ROSTER_POLL};
 use crate::metrics::PushMetrics;
 use crate::store::edges::{self, Listed};
-use crate::store::{self, progress};
+use crate::store::{self, acks};
 
 /// What is known of all edges. Shared by the task that looks, and those that wake it or use what it saw.
 #[derive(Debug, Default)]
@@ -113,7 +113,7 @@ impl Watch {
         let mut tx = store::begin_snapshot(&self.pool).await?;
         let live = edges::live(&mut tx, heard).await?;
         let warm_orders = edges::warm_orders(&mut tx).await?;
-        let converged = progress::converged(&mut tx, heard).await?;
+        let converged = acks::converged(&mut tx, heard).await?;
         for (region, (epoch, version)) in converged {
             // An edge that comes and lacks what had converged makes nothing converge again.
             let reached = seen
@@ -128,8 +128,7 @@ impl Watch {
                     .1
                     .max(Version(version.0.saturating_sub(CONVERGED_AT_MOST)));
                 let span = (after, version);
-                let times =
-                    progress::converged_in(&mut tx, &region, epoch, span, seen.since).await?;
+                let times = acks::converged_in(&mut tx, &region, epoch, span, seen.since).await?;
                 self.metrics.delivery.converged(&region, &times);
                 reached.1 = version;
             }

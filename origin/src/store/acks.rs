@@ -1,6 +1,7 @@
 //! What edges hold: claims on their names, positions, and when each version reached each edge.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use liveevents_protocol::frame::Hello;
@@ -8,7 +9,8 @@ use liveevents_protocol::id::{EdgeId, RegionId};
 use liveevents_protocol::version::{Epoch, Version};
 use sqlx::PgConnection;
 
-use super::region_log::{stored, texts, version};
+use super::progress::micros;
+use super::region_log::{region, stored, texts, version};
 use super::{StoreError, Time, time};
 
 /// Notified with `edge id:claim` when an edge has connected somewhere, with nothing when there are orders.
@@ -209,4 +211,60 @@ pub async fn position(
     .fetch_optional(conn)
     .await?;
     Ok(row.map(|row| (Epoch(row.epoch), version(row.version))))
+}
+
+/// The version of each region that every edge heard from since `heard` has acked; regions without such an edge are
+/// left out.
+///
+/// # Errors
+/// If the database does not answer, or a row cannot be read.
+pub async fn converged(
+    conn: &mut PgConnection,
+    heard: Timestamp,
+) -> Result<BTreeMap<RegionId, (Epoch, Version)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT h.region_id, i.epoch, min(CASE WHEN p.epoch = i.epoch THEN p.version ELSE 0 END) AS "version!"
+           FROM region_heads h CROSS JOIN epoch i
+               JOIN edges e ON h.region_id = ANY(e.regions) AND e.last_seen >= $1 AND e.signed_off_at IS NULL
+               LEFT JOIN edge_positions p ON p.edge_id = e.edge_id AND p.region_id = h.region_id
+           GROUP BY h.region_id, i.epoch"#,
+        time(heard) as _
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let at = (Epoch(row.epoch), version(row.version));
+            Ok((region(&row.region_id)?, at))
+        })
+        .collect()
+}
+
+/// How long each version of a span, exclusive and inclusive, took from its commit to the last edge's ack, if it was
+/// committed since then.
+///
+/// # Errors
+/// If the database does not answer.
+pub async fn converged_in(
+    conn: &mut PgConnection,
+    of: &RegionId,
+    epoch: Epoch,
+    (after, to): (Version, Version),
+    since: Timestamp,
+) -> Result<Vec<Duration>, StoreError> {
+    let rows = sqlx::query_scalar!(
+        r#"SELECT (extract(epoch FROM max(a.acked_at) - l.committed_at) * 1000000)::bigint AS "us!"
+           FROM region_log l JOIN region_acks a USING (region_id, epoch, version)
+           WHERE l.region_id = $1 AND l.epoch = $2 AND l.version > $3 AND l.version <= $4
+               AND l.committed_at >= $5
+           GROUP BY l.version, l.committed_at"#,
+        of.as_str(),
+        epoch.0,
+        stored(after),
+        stored(to),
+        time(since) as _
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(micros).collect())
 }
