@@ -8,24 +8,107 @@
 
 use crate::version::BasisPoints;
 
-/// Salt and key of this length together are hashed where they are put side by side, without asking for memory: an event's
-/// salt is a UUID, and a key seldom longer.
-const INLINE: usize = 128;
+/// What a salt leaves over (up to three bytes) and a key of this length together are hashed where they are put side by
+/// side, without asking for memory. A key is seldom longer.
+const INLINE: usize = 64;
 
 /// The bucket of a key, 0 to 9,999.
 #[must_use]
 pub fn bucket(salt: &str, key: &str) -> u16 {
-    let parts = [salt.as_bytes(), b":", key.as_bytes()];
-    let mut inline = [0; INLINE];
-    let hash = match join(parts, &mut inline) {
-        Some(text) => mur3::murmurhash3_x86_32(text, 0),
-        None => mur3::murmurhash3_x86_32(&parts.concat(), 0),
-    };
-    u16::try_from(hash % 10_000).unwrap_or(u16::MAX)
+    Salted::new(salt).bucket(key)
+}
+
+/// A salt, hashed as far as it goes: for whoever asks for many keys' buckets by the same salt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Salted {
+    hash: u32,
+    /// How much of it is in the hash, in bytes.
+    hashed: usize,
+    /// What is left over of it.
+    rest: [u8; 4],
+    left: usize,
+}
+
+impl Salted {
+    /// Hashes a salt and what divides it from the key.
+    #[must_use]
+    pub fn new(salt: &str) -> Self {
+        let (hash, left_over) = blocks(0, salt.as_bytes());
+        let mut rest = [0; 4];
+        let left = left_over.iter().chain(b":");
+        for (slot, byte) in rest.iter_mut().zip(left) {
+            *slot = *byte;
+        }
+        let left = left_over.len().saturating_add(1);
+        let length = salt.len().saturating_add(1);
+        if left < rest.len() {
+            Self {
+                hash,
+                hashed: length.saturating_sub(left),
+                rest,
+                left,
+            }
+        } else {
+            Self {
+                hash: blocks(hash, &rest).0,
+                hashed: length,
+                rest,
+                left: 0,
+            }
+        }
+    }
+
+    /// The bucket of a key, 0 to 9,999.
+    #[must_use]
+    pub fn bucket(&self, key: &str) -> u16 {
+        let parts = [
+            self.rest.get(..self.left).unwrap_or_default(),
+            key.as_bytes(),
+        ];
+        let mut inline = [0; INLINE];
+        let hash = match join(parts, &mut inline) {
+            Some(text) => self.finish(text),
+            None => self.finish(&parts.concat()),
+        };
+        u16::try_from(hash % 10_000).unwrap_or(u16::MAX)
+    }
+
+    /// The hash of the whole text, of which this is what was left.
+    fn finish(&self, text: &[u8]) -> u32 {
+        let (hash, tail) = blocks(self.hash, text);
+        let last = tail
+            .iter()
+            .rev()
+            .fold(0_u32, |last, &byte| last << 8 | u32::from(byte));
+        let length = self.hashed.saturating_add(text.len());
+        let mut hash = hash ^ scramble(last) ^ u32::try_from(length).unwrap_or(u32::MAX);
+        hash = (hash ^ (hash >> 16)).wrapping_mul(0x85eb_ca6b);
+        hash = (hash ^ (hash >> 13)).wrapping_mul(0xc2b2_ae35);
+        hash ^ (hash >> 16)
+    }
+}
+
+/// Mixes all blocks of four bytes into a hash; what is left over is less than one.
+fn blocks(hash: u32, bytes: &[u8]) -> (u32, &[u8]) {
+    let (whole, rest) = bytes.as_chunks::<4>();
+    let hash = whole.iter().fold(hash, |hash, block| {
+        let hash = hash ^ scramble(u32::from_le_bytes(*block));
+        hash.rotate_left(13)
+            .wrapping_mul(5)
+            .wrapping_add(0xe654_6b64)
+    });
+    (hash, rest)
+}
+
+fn scramble(block: u32) -> u32 {
+    block
+        .wrapping_mul(0xcc9e_2d51)
+        .rotate_left(15)
+        .wrapping_mul(0x1b87_3593)
 }
 
 /// The parts side by side, if there is room.
-fn join<'a>(parts: [&[u8]; 3], room: &'a mut [u8; INLINE]) -> Option<&'a [u8]> {
+fn join<'a>(parts: [&[u8]; 2], room: &'a mut [u8; INLINE]) -> Option<&'a [u8]> {
     let mut end = 0_usize;
     for part in parts {
         let next = end.saturating_add(part.len());
@@ -70,12 +153,13 @@ mod tests {
             serde_json::from_str(include_str!("../vectors/bucketing.json")).unwrap();
         assert!(vectors.hashes.len() >= 5 && vectors.buckets.len() >= 20);
         for v in vectors.hashes {
-            assert_eq!(
-                mur3::murmurhash3_x86_32(v.text.as_bytes(), 0),
-                v.hash,
-                "{:?}",
-                v.text
-            );
+            let nothing = Salted {
+                hash: 0,
+                hashed: 0,
+                rest: [0; 4],
+                left: 0,
+            };
+            assert_eq!(nothing.finish(v.text.as_bytes()), v.hash, "{:?}", v.text);
         }
         for v in vectors.buckets {
             assert_eq!(
@@ -89,12 +173,16 @@ mod tests {
     }
 
     #[test]
-    fn long_keys_are_hashed_like_short_ones() {
-        for length in [0, 1, INLINE - 6, INLINE - 5, INLINE - 4, 1_000] {
-            let key = "k".repeat(length);
-            let text = format!("salt:{key}");
-            let hash = mur3::murmurhash3_x86_32(text.as_bytes(), 0);
-            assert_eq!(u32::from(bucket("salt", &key)), hash % 10_000, "{length}");
+    fn any_salt_and_key_are_hashed_as_one_text() {
+        for salt_length in 0..9 {
+            let salt = "s".repeat(salt_length);
+            for length in (0..12).chain(INLINE - 5..INLINE + 5).chain([1_000]) {
+                let key: String = ('a'..='z').cycle().take(length).collect();
+                let text = format!("{salt}:{key}");
+                let hash = mur3::murmurhash3_x86_32(text.as_bytes(), 0);
+                let expected = u16::try_from(hash % 10_000).unwrap();
+                assert_eq!(bucket(&salt, &key), expected, "{text}");
+            }
         }
     }
 

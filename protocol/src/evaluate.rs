@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::bucketing::bucket;
+use crate::bucketing::{Salted, bucket};
 use crate::build::Build;
 use crate::model::{Assignment, Candidate, Content};
 use crate::schedule::Occurrence;
@@ -78,6 +78,8 @@ pub struct Offer<'a> {
     pub live: Option<&'a Content>,
     /// The candidate's content.
     pub candidate: Option<&'a Content>,
+    /// The assignment's salt, hashed already where somebody keeps that.
+    pub salted: Option<&'a Salted>,
 }
 
 impl<'a> Offer<'a> {
@@ -92,6 +94,15 @@ impl<'a> Offer<'a> {
                 .candidate
                 .as_ref()
                 .and_then(|candidate| content(candidate.revision)),
+            salted: None,
+        }
+    }
+
+    /// The bucket of a key.
+    fn bucket(&self, key: &str) -> u16 {
+        match self.salted {
+            Some(salted) => salted.bucket(key),
+            None => bucket(&self.assignment.salt, key),
         }
     }
 
@@ -168,7 +179,7 @@ fn judge<'a>(offer: Offer<'a>, rules: &mut Rules<'a, impl FnMut(Step<'a>)>) -> O
     }
     if let (Some(candidate), Some(content)) = (&assignment.candidate, offer.candidate)
         && rules.requires(content)
-        && rules.exposure(assignment, candidate)
+        && rules.exposure(offer, candidate)
     {
         return match rules.when_stale(content) {
             true => Outcome::Candidate(content.revision),
@@ -225,9 +236,9 @@ impl<'a, F: FnMut(Step<'a>)> Rules<'a, F> {
         )
     }
 
-    fn exposure(&mut self, assignment: &'a Assignment, candidate: &'a Candidate) -> bool {
+    fn exposure(&mut self, offer: Offer<'a>, candidate: &'a Candidate) -> bool {
         let key = self.asker.keys.find(&candidate.bucket_by.0);
-        let bucket = key.map(|key| bucket(&assignment.salt, key));
+        let bucket = key.map(|key| offer.bucket(key));
         self.say(
             bucket.is_some_and(|bucket| bucket < candidate.exposure.value()),
             Finding::Exposure {

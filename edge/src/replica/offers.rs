@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
+use liveevents_protocol::bucketing::Salted;
 use liveevents_protocol::entry::{EntryKey, Value};
 use liveevents_protocol::evaluate::{Asker, Moment, Offer, Outcome, evaluate};
 use liveevents_protocol::filter::Filter;
@@ -50,6 +51,7 @@ pub(crate) struct Ready {
     assignment: Arc<Assignment>,
     live: Option<Arc<Printed>>,
     candidate: Option<Arc<Printed>>,
+    salted: Salted,
     /// The higher of both contents'.
     priority: i32,
     /// The end of the occurrence last asked for, printed.
@@ -247,6 +249,7 @@ impl Ready {
             assignment: Arc::clone(assignment),
             live,
             candidate,
+            salted: Salted::new(&assignment.salt),
             priority: priority(state, assignment),
             closes: ArcSwapOption::empty(),
         })
@@ -262,6 +265,7 @@ impl Ready {
             assignment: &self.assignment,
             live: self.live.as_deref().map(Printed::content),
             candidate: self.candidate.as_deref().map(Printed::content),
+            salted: Some(&self.salted),
         }
     }
 

@@ -88,6 +88,7 @@ fn shows_what_it_should(assignment: &Assignment) -> bool {
         assignment,
         live: live.as_ref(),
         candidate: candidate.as_ref(),
+        salted: None,
     };
     let anybody = [(name, "anybody")];
     let outcome = evaluate(offer, &Keys(&anybody).into(), Moment::fresh(first.opens));

@@ -31,6 +31,7 @@ fn judge(assignment: &Assignment, keys: Keys<'_>, now: Timestamp) -> Outcome {
         assignment,
         live: live.as_ref(),
         candidate: candidate.as_ref(),
+        salted: None,
     };
     evaluate(offer, &keys.into(), Moment::fresh(now))
 }
@@ -435,6 +436,7 @@ fn agrees_with_the_published_cases() {
             assignment,
             live: live.as_ref(),
             candidate: candidate.as_ref(),
+            salted: None,
         };
         let asker = Asker {
             keys: Keys(&keys),

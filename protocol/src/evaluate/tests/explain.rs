@@ -32,6 +32,7 @@ fn explained(assignment: &Assignment, now: i64, live: Demand, candidate: Demand)
         assignment,
         live: live.as_ref(),
         candidate: candidate.as_ref(),
+        salted: None,
     };
     let asker = Asker {
         keys: PLAYER,
