@@ -7,6 +7,7 @@
 
 mod client;
 mod entry;
+mod region;
 mod server;
 mod unread;
 
@@ -19,9 +20,10 @@ pub use client::{
     Query, Renewal, Unwatch, Watch,
 };
 pub use entry::EntryMessage;
+pub use region::{DeltaMessage, SnapshotMessage};
 pub use server::{
-    Ahead, Cause, Contact, Current, DeltaMessage, ErrorMessage, Goaway, Notice, PlayerEvents,
-    PlayerResult, QueryResult, RefusedMessage, ServerMessage, SnapshotMessage, TokenTime, Welcome,
+    Ahead, Cause, Contact, Current, ErrorMessage, Goaway, Notice, PlayerEvents, PlayerResult,
+    QueryResult, RefusedMessage, ServerMessage, TokenTime, Welcome,
 };
 pub use unread::Unread;
 

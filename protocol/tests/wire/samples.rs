@@ -1,6 +1,10 @@
 //! One instance of everything that travels, as `protocol/golden/v1` pins it. Values chosen so that a field
 //! swapped with its neighbour, a sign or an order of bytes shows.
 
+// By path, since the program that writes the files includes this one by its path.
+#[path = "samples/messages.rs"]
+mod messages;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -8,19 +12,12 @@ use liveevents_protocol::codec;
 use liveevents_protocol::conditions::{Patience, Requires, WhenStale};
 use liveevents_protocol::delay::Delays;
 use liveevents_protocol::entry::{Entry, EntryKey, Stamped};
-use liveevents_protocol::filter::Filter;
 use liveevents_protocol::frame::{
     Arrivals, Delivery, EdgeFrame, Hello, Nack, OriginFrame, Quarantined, Row, Rows, SnapshotChunk,
     Standing,
 };
 use liveevents_protocol::id::{BootId, ChangeId, EventId, RegionId, TokenId};
 use liveevents_protocol::json_text::JsonText;
-use liveevents_protocol::message::{
-    AckStatus, Ahead, Attribute, Cause, ClientAck, ClientHello, ClientMessage, ClientNack, Contact,
-    Current, Cursor, DeltaMessage, ErrorMessage, Goaway, Level, Notice, PlayerEvents,
-    PlayerMessage, PlayerResult, Query, QueryResult, RefusedMessage, Renewal, ServerMessage,
-    SnapshotMessage, TokenTime, Unwatch, Watch, Welcome,
-};
 use liveevents_protocol::model::{
     Assignment, BucketBy, Candidate, Content, EventType, Localization, Suspension,
 };
@@ -129,276 +126,11 @@ pub(crate) fn all() -> Vec<Sample> {
         Value::Origin(OriginFrame::Rows(rows(&[7; 5_000]))),
     ));
     samples.extend(
-        messages()
+        messages::all()
             .into_iter()
             .map(|(name, value)| sample(name, value)),
     );
     samples
-}
-
-fn messages() -> Vec<(&'static str, Value)> {
-    let cursor = Cursor {
-        epoch: epoch(),
-        version: Version(300),
-    };
-    let snapshot = SnapshotMessage {
-        epoch: epoch(),
-        to: Version(300),
-        time: time(6),
-        committed_at: Some(time(7)),
-        index: 1,
-        last: true,
-        contents: vec![content(), least_content()],
-        assignments: vec![assignment(), least_assignment()],
-        unread: Vec::new(),
-    };
-    let delta = DeltaMessage {
-        epoch: epoch(),
-        from: Version(298),
-        to: Version(300),
-        time: time(6),
-        committed_at: None,
-        entries: stamped().into_iter().map(|s| s.entry.into()).collect(),
-        unread: Vec::new(),
-    };
-    vec![
-        (
-            "client-hello",
-            Value::Client(ClientMessage::Hello(ClientHello {
-                region: region("us-east"),
-                level: Level::Region,
-                position: Some(cursor),
-                build: Some("4.12.0".parse().unwrap()),
-                filter: filter(),
-                capabilities: vec!["segments".to_owned()],
-                client: Some("starfall-server/1.2".to_owned()),
-                include_config: false,
-                language: Some("de".to_owned()),
-            })),
-        ),
-        (
-            "client-hello-least",
-            Value::Client(ClientMessage::Hello(ClientHello {
-                region: region("us-east"),
-                level: Level::Watch,
-                position: None,
-                build: None,
-                filter: Filter::default(),
-                capabilities: Vec::new(),
-                client: None,
-                include_config: true,
-                language: None,
-            })),
-        ),
-        (
-            "client-nack",
-            Value::Client(ClientMessage::Nack(ClientNack {
-                epoch: epoch(),
-                version: Version(300),
-                event_id: event("summer-fest-2025"),
-                revision: Some(Revision(7)),
-                reason: "unknown item".to_owned(),
-            })),
-        ),
-        (
-            "client-watch",
-            Value::Client(ClientMessage::Watch(Watch {
-                players: vec![player(), least_player()],
-            })),
-        ),
-        (
-            "client-unwatch",
-            Value::Client(ClientMessage::Unwatch(Unwatch {
-                players: vec!["p-1".to_owned()],
-            })),
-        ),
-        (
-            "client-query",
-            Value::Client(ClientMessage::Query(Query {
-                id: "q-17".to_owned(),
-                players: vec![player()],
-                include_config: false,
-            })),
-        ),
-        (
-            "client-token",
-            Value::Client(ClientMessage::Token(Renewal {
-                token: "header.claims.signature".to_owned(),
-            })),
-        ),
-        (
-            "client-ack",
-            Value::Client(ClientMessage::Ack(ClientAck {
-                epoch: epoch(),
-                version: Version(300),
-                status: AckStatus::Applied,
-                held_ms: 730,
-            })),
-        ),
-        (
-            "server-welcome",
-            Value::Server(ServerMessage::Welcome(Welcome {
-                edge: "us-east-1.dc3".parse().unwrap(),
-                installation: "starfall-production".parse().unwrap(),
-                region: region("us-east"),
-                time: time(6),
-                position: Some(cursor),
-                contact_at: Some(time(5)),
-                ack_interval_ms: 1_000,
-                token_expires_at: Some(time(90)),
-                capabilities: vec!["segments".to_owned()],
-            })),
-        ),
-        (
-            "server-snapshot",
-            Value::Server(ServerMessage::Snapshot(snapshot)),
-        ),
-        ("server-delta", Value::Server(ServerMessage::Delta(delta))),
-        (
-            "server-ahead",
-            Value::Server(ServerMessage::Ahead(Ahead {
-                epoch: epoch(),
-                version: Version(299),
-                time: time(6),
-            })),
-        ),
-        (
-            "server-activated",
-            Value::Server(ServerMessage::Activated(notice(Cause::Schedule))),
-        ),
-        (
-            "server-deactivated",
-            Value::Server(ServerMessage::Deactivated(Notice {
-                opens: None,
-                closes: None,
-                ..notice(Cause::Change)
-            })),
-        ),
-        (
-            "server-player",
-            Value::Server(ServerMessage::Player(PlayerEvents {
-                player: "p-1".to_owned(),
-                epoch: epoch(),
-                version: Version(300),
-                time: time(6),
-                events: vec![json(r#"{"eventId":"a","revision":1}"#)],
-            })),
-        ),
-        (
-            "server-current",
-            Value::Server(ServerMessage::Current(Current {
-                epoch: epoch(),
-                version: Version(300),
-                time: time(6),
-                committed_at: Some(time(5)),
-            })),
-        ),
-        (
-            "server-result",
-            Value::Server(ServerMessage::Result(QueryResult {
-                id: "q-17".to_owned(),
-                epoch: epoch(),
-                version: Version(300),
-                age_ms: 812,
-                stale: false,
-                time: time(6),
-                players: vec![PlayerResult {
-                    player: "p-1".to_owned(),
-                    events: Vec::new(),
-                }],
-            })),
-        ),
-        (
-            "server-contact",
-            Value::Server(ServerMessage::Contact(Contact {
-                contact_at: Some(time(4)),
-                stale: true,
-                time: time(6),
-            })),
-        ),
-        (
-            "server-token-expiring",
-            Value::Server(ServerMessage::TokenExpiring(TokenTime {
-                expires_at: time(90),
-            })),
-        ),
-        (
-            "server-token-renewed",
-            Value::Server(ServerMessage::TokenRenewed(TokenTime {
-                expires_at: time(900),
-            })),
-        ),
-        (
-            "server-refused",
-            Value::Server(ServerMessage::Refused(RefusedMessage {
-                about: "query".to_owned(),
-                id: Some("q-17".to_owned()),
-                field: Some("players".to_owned()),
-                message: "has 501, at most 500 may be".to_owned(),
-            })),
-        ),
-        (
-            "server-goaway",
-            Value::Server(ServerMessage::Goaway(Goaway {
-                reconnect_after_ms: 1_500,
-            })),
-        ),
-        (
-            "server-error",
-            Value::Server(ServerMessage::Error(ErrorMessage {
-                code: "region-not-served".to_owned(),
-                message: "region us-west is not served here".to_owned(),
-            })),
-        ),
-    ]
-}
-
-fn notice(cause: Cause) -> Notice {
-    Notice {
-        event_id: event("summer-fest-2025"),
-        epoch: epoch(),
-        version: Version(300),
-        time: time(6),
-        at: time(5),
-        opens: Some(time(5)),
-        closes: Some(time(50)),
-        cause,
-    }
-}
-
-fn filter() -> Filter {
-    Filter {
-        event_ids: [event("summer-fest-2025")].into(),
-        types: [EventType::SeasonalPromotion].into(),
-        tags: ["summer".to_owned(), "xp".to_owned()].into(),
-    }
-}
-
-fn player() -> PlayerMessage {
-    PlayerMessage {
-        player: "p-1".to_owned(),
-        keys: [("match".to_owned(), "m-17".to_owned())].into(),
-        attributes: [
-            ("level".to_owned(), Attribute::Number(42.into())),
-            ("tier".to_owned(), Attribute::Text("gold".to_owned())),
-            ("vip".to_owned(), Attribute::Flag(true)),
-        ]
-        .into(),
-        language: Some("de".to_owned()),
-        platform: Some("pc".to_owned()),
-        build: Some("4.12.0".parse().unwrap()),
-    }
-}
-
-fn least_player() -> PlayerMessage {
-    PlayerMessage {
-        player: "p-2".to_owned(),
-        keys: BTreeMap::new(),
-        attributes: BTreeMap::new(),
-        language: None,
-        platform: None,
-        build: None,
-    }
 }
 
 fn delivery() -> Delivery {

@@ -1,0 +1,300 @@
+//! Any message between game server and edge.
+
+use liveevents_protocol::filter::Filter;
+use liveevents_protocol::message::*;
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use super::{
+    assignment, build, content, edge, entry, epoch, event, event_type, installation, json, region,
+    revision, text, time, version,
+};
+
+fn cursor() -> impl Strategy<Value = Cursor> {
+    (epoch(), version()).prop_map(|(epoch, version)| Cursor { epoch, version })
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    (
+        btree_set(event(), 0..3),
+        btree_set(event_type(), 0..3),
+        btree_set(text(), 0..3),
+    )
+        .prop_map(|(event_ids, types, tags)| Filter {
+            event_ids,
+            types,
+            tags,
+        })
+}
+
+fn player() -> impl Strategy<Value = PlayerMessage> {
+    let attribute = prop_oneof![
+        any::<bool>().prop_map(Attribute::Flag),
+        any::<i64>().prop_map(|number| Attribute::Number(number.into())),
+        text().prop_map(Attribute::Text),
+    ];
+    let said = (option::of(text()), option::of(text()), option::of(build()));
+    (
+        text(),
+        btree_map(text(), text(), 0..3),
+        btree_map(text(), attribute, 0..3),
+        said,
+    )
+        .prop_map(
+            |(player, keys, attributes, (language, platform, build))| PlayerMessage {
+                player,
+                keys,
+                attributes,
+                language,
+                platform,
+                build,
+            },
+        )
+}
+
+fn level() -> impl Strategy<Value = Level> {
+    prop::sample::select(vec![Level::Region, Level::Watch, Level::Local])
+}
+
+pub(crate) fn client_hello() -> impl Strategy<Value = ClientHello> {
+    let who = (region(), level(), option::of(cursor()), option::of(build()));
+    let wants = (
+        filter(),
+        vec(text(), 0..3),
+        option::of(text()),
+        any::<bool>(),
+        option::of(text()),
+    );
+    (who, wants).prop_map(
+        |(
+            (region, level, position, build),
+            (filter, capabilities, client, include_config, language),
+        )| ClientHello {
+            region,
+            level,
+            position,
+            build,
+            filter,
+            capabilities,
+            client,
+            include_config,
+            language,
+        },
+    )
+}
+
+pub(crate) fn client_message() -> impl Strategy<Value = ClientMessage> {
+    let status = prop_oneof![
+        Just(AckStatus::Received),
+        Just(AckStatus::Applied),
+        Just(AckStatus::Deferred),
+    ];
+    prop_oneof![
+        client_hello().prop_map(ClientMessage::Hello),
+        (cursor(), status, any::<u64>()).prop_map(
+            |(Cursor { epoch, version }, status, held_ms)| ClientMessage::Ack(ClientAck {
+                epoch,
+                version,
+                status,
+                held_ms,
+            })
+        ),
+        (cursor(), event(), option::of(revision()), text()).prop_map(
+            |(Cursor { epoch, version }, event_id, revision, reason)| {
+                ClientMessage::Nack(ClientNack {
+                    epoch,
+                    version,
+                    event_id,
+                    revision,
+                    reason,
+                })
+            }
+        ),
+        vec(player(), 0..3).prop_map(|players| ClientMessage::Watch(Watch { players })),
+        vec(text(), 0..3).prop_map(|players| ClientMessage::Unwatch(Unwatch { players })),
+        (text(), vec(player(), 0..3), any::<bool>()).prop_map(|(id, players, include_config)| {
+            ClientMessage::Query(Query {
+                id,
+                players,
+                include_config,
+            })
+        }),
+        text().prop_map(|token| ClientMessage::Token(Renewal { token })),
+        Just(ClientMessage::Unknown),
+    ]
+}
+
+fn welcome() -> impl Strategy<Value = Welcome> {
+    let who = (edge(), installation(), region(), time());
+    let more = (
+        option::of(cursor()),
+        option::of(time()),
+        any::<u64>(),
+        option::of(time()),
+        vec(text(), 0..3),
+    );
+    (who, more).prop_map(
+        |(
+            (edge, installation, region, time),
+            (position, contact_at, ack_interval_ms, token_expires_at, capabilities),
+        )| Welcome {
+            edge,
+            installation,
+            region,
+            time,
+            position,
+            contact_at,
+            ack_interval_ms,
+            token_expires_at,
+            capabilities,
+        },
+    )
+}
+
+fn notice() -> impl Strategy<Value = Notice> {
+    let cause = prop::sample::select(vec![Cause::Schedule, Cause::Change, Cause::Stale]);
+    let bounds = (option::of(time()), option::of(time()));
+    (event(), cursor(), time(), time(), bounds, cause).prop_map(
+        |(event_id, Cursor { epoch, version }, time, at, (opens, closes), cause)| Notice {
+            event_id,
+            epoch,
+            version,
+            time,
+            at,
+            opens,
+            closes,
+            cause,
+        },
+    )
+}
+
+fn evaluated() -> impl Strategy<Value = ServerMessage> {
+    let events = || vec(json(), 0..3);
+    prop_oneof![
+        (text(), cursor(), time(), events()).prop_map(
+            |(player, Cursor { epoch, version }, time, events)| {
+                ServerMessage::Player(PlayerEvents {
+                    player,
+                    epoch,
+                    version,
+                    time,
+                    events,
+                })
+            }
+        ),
+        (cursor(), time(), option::of(time())).prop_map(
+            |(Cursor { epoch, version }, time, committed_at)| {
+                ServerMessage::Current(Current {
+                    epoch,
+                    version,
+                    time,
+                    committed_at,
+                })
+            }
+        ),
+        (
+            (text(), cursor(), any::<u64>(), any::<bool>(), time()),
+            vec((text(), events()), 0..3)
+        )
+            .prop_map(
+                |((id, Cursor { epoch, version }, age_ms, stale, time), players)| {
+                    let player = |(player, events)| PlayerResult { player, events };
+                    ServerMessage::Result(QueryResult {
+                        id,
+                        epoch,
+                        version,
+                        age_ms,
+                        stale,
+                        time,
+                        players: players.into_iter().map(player).collect(),
+                    })
+                }
+            ),
+    ]
+}
+
+pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
+    let expires = || time().prop_map(|expires_at| TokenTime { expires_at });
+    prop_oneof![
+        welcome().prop_map(ServerMessage::Welcome),
+        snapshot_message().prop_map(ServerMessage::Snapshot),
+        delta_message().prop_map(ServerMessage::Delta),
+        (cursor(), time()).prop_map(|(Cursor { epoch, version }, time)| {
+            ServerMessage::Ahead(Ahead {
+                epoch,
+                version,
+                time,
+            })
+        }),
+        notice().prop_map(ServerMessage::Activated),
+        notice().prop_map(ServerMessage::Deactivated),
+        evaluated(),
+        (option::of(time()), any::<bool>(), time()).prop_map(|(contact_at, stale, time)| {
+            ServerMessage::Contact(Contact {
+                contact_at,
+                stale,
+                time,
+            })
+        }),
+        expires().prop_map(ServerMessage::TokenExpiring),
+        expires().prop_map(ServerMessage::TokenRenewed),
+        (text(), option::of(text()), option::of(text()), text()).prop_map(
+            |(about, id, field, message)| {
+                ServerMessage::Refused(RefusedMessage {
+                    about,
+                    id,
+                    field,
+                    message,
+                })
+            }
+        ),
+        any::<u64>().prop_map(|reconnect_after_ms| {
+            ServerMessage::Goaway(Goaway { reconnect_after_ms })
+        }),
+        (text(), text())
+            .prop_map(|(code, message)| ServerMessage::Error(ErrorMessage { code, message })),
+        Just(ServerMessage::Unknown),
+    ]
+}
+
+fn snapshot_message() -> impl Strategy<Value = SnapshotMessage> {
+    let held = (vec(content(), 0..3), vec(assignment(), 0..3));
+    let piece = (any::<u32>(), any::<bool>());
+    (cursor(), time(), option::of(time()), piece, held).prop_map(
+        |(
+            Cursor { epoch, version: to },
+            time,
+            committed_at,
+            (index, last),
+            (contents, assignments),
+        )| {
+            SnapshotMessage {
+                epoch,
+                to,
+                time,
+                committed_at,
+                index,
+                last,
+                contents,
+                assignments,
+                unread: Vec::new(),
+            }
+        },
+    )
+}
+
+fn delta_message() -> impl Strategy<Value = DeltaMessage> {
+    let entries = vec(entry().prop_map(EntryMessage::from), 0..4);
+    (cursor(), version(), time(), option::of(time()), entries).prop_map(
+        |(Cursor { epoch, version: to }, from, time, committed_at, entries)| DeltaMessage {
+            epoch,
+            from,
+            to,
+            time,
+            committed_at,
+            entries,
+            unread: Vec::new(),
+        },
+    )
+}
