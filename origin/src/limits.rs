@@ -153,3 +153,7 @@ pub const CLOCK_SAMPLES: usize = 8;
 
 /// Versions whose time to convergence is observed at once; after a longer gap only the newest of them.
 pub const CONVERGED_AT_MOST: u64 = 1_000;
+
+/// Room for packets that have not been read: the first ones, of 1,200 bytes, of all edges that may connect
+/// ([`MAX_EDGES`]), and as much again for what the kernel takes to keep them.
+pub const UDP_BUFFER: usize = 4 * 1024 * 1024;

@@ -20,6 +20,7 @@ use quinn::{
 };
 use sha2::Sha256;
 
+use crate::limits::UDP_BUFFER;
 use crate::tls::Identity;
 
 /// Why there is no endpoint.
@@ -59,6 +60,7 @@ pub fn endpoint(
         .keep_alive_interval(Some(HEARTBEAT))
         .max_idle_timeout(LIVE_WITHIN.try_into().ok());
     server.transport_config(Arc::new(transport));
+    make_room(&socket);
     let runtime = Arc::new(TokioRuntime);
     Ok(Endpoint::new(
         endpoint_config(*reset_key),
@@ -66,6 +68,16 @@ pub fn endpoint(
         socket,
         runtime,
     )?)
+}
+
+/// A storm of edges is a storm of first packets: what finds no room is sent again only after a second, then three. The
+/// kernel grants as much as its administrator allows, and less does no harm.
+fn make_room(socket: &UdpSocket) {
+    let asked = quinn::udp::UdpSocketState::new(socket.into())
+        .and_then(|state| state.set_recv_buffer_size(socket.into(), UDP_BUFFER));
+    if let Err(error) = asked {
+        tracing::info!(%error, "the socket for edges keeps the usual room for packets");
+    }
 }
 
 fn endpoint_config(reset_key: [u8; 32]) -> EndpointConfig {
