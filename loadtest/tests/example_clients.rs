@@ -85,8 +85,8 @@ async fn players_are_shown_what_was_decided_whatever_restarts() {
     let change = format!("/changes/{}", changed["changeId"].as_str().unwrap());
     eventually("the origin knew that both had applied it", || async {
         let told = rest.get(&change).await;
-        let servers = &told["regions"][0]["gameServers"];
-        (servers["applied"] == 2 && servers["connected"] == 2).then_some(())
+        let servers = &told["regions"][REGION]["gameServers"];
+        (servers["applied"] == 2 && servers["of"] == 2).then_some(())
     })
     .await;
 
