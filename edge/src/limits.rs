@@ -143,6 +143,9 @@ pub(crate) const CLOCK_LOOK: Duration = Duration::from_millis(250);
 /// Notices kept of one region: 1,000 active events that all begin, and all end, twice over. Some 300 bytes each.
 pub(crate) const NOTICES: usize = 4096;
 
+/// Notices written to one game server before others have their turn: at midnight a thousand events may begin.
+pub(crate) const NOTICES_AT_ONCE: usize = 16;
+
 // Serving.
 
 /// Requests in flight and idle keep-alive connections of readers, upgraded ones not included: nginx in front holds

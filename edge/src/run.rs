@@ -31,7 +31,7 @@ use crate::limits::{DRAIN, DRAIN_CLOSING, DRAIN_GRACE, HTTP_CONNECTIONS};
 use crate::metrics::EdgeMetrics;
 use crate::replica::Replica;
 use crate::schedule::{Scheduler, ServingClock};
-use crate::serve::{Admission, Drain, Parts, Registry, Serving, Shards};
+use crate::serve::{Admission, Budget, Drain, Parts, Registry, Serving, Shards};
 use crate::uplink::{Dialer, Directory, Identity, Journal, StatusCell, TlsError, Uplink};
 
 /// Why an edge did not start, or ended by itself.
@@ -133,6 +133,7 @@ pub async fn run(
         ledgers: ledgers.clone(),
         shards: Shards::new(&replica),
         admission: Admission::new(config.admission_rate, Instant::now()),
+        watched: Budget::default(),
         drain: draining.clone(),
         metrics: metrics.clone(),
         quota: (config.player_reads > 0).then(|| Quota::per_minute(config.player_reads)),

@@ -30,6 +30,7 @@ pub(crate) use notices::{Notice, Notices};
 use crate::limits::{CLOCK_LOOK, CLOCK_SET_BACK};
 use crate::metrics::ScheduleMetrics;
 use crate::replica::{Published, Region, Replica};
+use crate::websocket::frame;
 use standing::At;
 use timers::{News, Side, Switch, Timers};
 
@@ -162,11 +163,11 @@ impl Scheduler {
 }
 
 fn notice(switch: Switch, as_of: Cursor, time: Timestamp) -> Result<Notice, MessageError> {
-    let (occurrence, kind): (_, fn(NoticeMessage) -> ServerMessage) = match switch.to {
+    let (occurrence, side): (_, fn(NoticeMessage) -> ServerMessage) = match switch.to {
         Side::On(occurrence) => (Some(occurrence), ServerMessage::Activated),
         Side::Off(next) => (next, ServerMessage::Deactivated),
     };
-    let message = kind(NoticeMessage {
+    let message = side(NoticeMessage {
         event_id: switch.event.clone(),
         epoch: as_of.epoch,
         version: as_of.version,
@@ -178,6 +179,7 @@ fn notice(switch: Switch, as_of: Cursor, time: Timestamp) -> Result<Notice, Mess
     });
     Ok(Notice {
         event: switch.event,
-        text: message.print()?.into(),
+        kind: message.kind(),
+        frame: frame::text(&message.print()?),
     })
 }

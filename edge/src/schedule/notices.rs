@@ -16,8 +16,10 @@ use crate::limits::NOTICES;
 pub(crate) struct Notice {
     /// Of which event.
     pub(crate) event: EventId,
-    /// The message.
-    pub(crate) text: Bytes,
+    /// Which message: `activated` or `deactivated`.
+    pub(crate) kind: &'static str,
+    /// The message, ready to be sent.
+    pub(crate) frame: Bytes,
 }
 
 /// A region's notices. Read without a lock; written by one task.
@@ -38,13 +40,13 @@ impl Notices {
         self.0.load().total
     }
 
-    /// What was made after `seen`, and where that leads.
-    pub(crate) fn since(&self, seen: u64) -> (Vec<Arc<Notice>>, u64) {
+    /// The first that was made after `seen` and is kept, and where that leads.
+    pub(crate) fn after(&self, seen: u64) -> Option<(Arc<Notice>, u64)> {
         let kept = self.0.load();
-        let missing = usize::try_from(kept.total.saturating_sub(seen)).unwrap_or(usize::MAX);
-        let from = kept.last.len().saturating_sub(missing);
-        let news = kept.last.get(from..).unwrap_or_default();
-        (news.to_vec(), kept.total)
+        let missing = kept.total.saturating_sub(seen).min(kept.last.len() as u64);
+        let from = kept.last.len() - usize::try_from(missing).ok()?;
+        let notice = Arc::clone(kept.last.get(from)?);
+        Some((notice, kept.total - missing + 1))
     }
 
     /// Adds some, in order.
@@ -66,26 +68,32 @@ mod tests {
         range
             .map(|number| Notice {
                 event: "sale".parse().unwrap(),
-                text: number.to_string().into(),
+                kind: "activated",
+                frame: number.to_string().into(),
             })
             .collect()
     }
 
-    fn texts(told: &[Arc<Notice>]) -> Vec<&[u8]> {
-        told.iter().map(|notice| &*notice.text).collect()
+    /// What somebody is told who has seen so many, and where that leads.
+    fn told(kept: &Notices, mut seen: u64) -> (Vec<usize>, u64) {
+        let mut told = Vec::new();
+        while let Some((notice, next)) = kept.after(seen) {
+            told.push(std::str::from_utf8(&notice.frame).unwrap().parse().unwrap());
+            seen = next;
+        }
+        (told, seen)
     }
 
     #[test]
     fn are_told_once_to_each_in_order() {
         let kept = Notices::default();
+        assert_eq!(told(&kept, 0), (vec![], 0));
         kept.add(notices(0..2));
         let late = kept.latest();
         kept.add(notices(2..3));
-        let (told, seen) = kept.since(0);
-        assert_eq!(texts(&told), [b"0", b"1", b"2"]);
-        assert_eq!(texts(&kept.since(late).0), [b"2"]);
-        assert_eq!(kept.since(seen), (Vec::new(), 3));
-        assert_eq!(kept.since(u64::MAX), (Vec::new(), 3));
+        assert_eq!(told(&kept, 0), (vec![0, 1, 2], 3));
+        assert_eq!(told(&kept, late), (vec![2], 3));
+        assert_eq!(told(&kept, 3), (vec![], 3));
     }
 
     #[test]
@@ -94,11 +102,10 @@ mod tests {
         for step in 0..10 {
             kept.add(notices(step * NOTICES / 3..(step + 1) * NOTICES / 3));
         }
-        let (told, seen) = kept.since(1);
-        assert_eq!(told.len(), NOTICES);
+        let all = 10 * NOTICES / 3;
+        let (last, seen) = told(&kept, 1);
+        assert_eq!(last, (all - NOTICES..all).collect::<Vec<_>>());
         assert_eq!(seen, kept.latest());
-        let last = (10 * NOTICES / 3 - 1).to_string();
-        assert_eq!(told.last().unwrap().text, last);
-        assert_eq!(kept.since(seen - 1).0.len(), 1);
+        assert_eq!(told(&kept, seen - 1).0, [all - 1]);
     }
 }

@@ -15,6 +15,7 @@
 mod farewell;
 mod greeting;
 mod link;
+mod players;
 mod rate;
 
 use std::convert::Infallible;
@@ -42,9 +43,10 @@ use crate::replica::{Press, Published, Step, Told};
 use crate::websocket::{Event, Lost, Outgoing, Outlet, Reader, Violation, frame};
 
 use farewell::Words;
+use players::Players;
 use rate::Rate;
 
-pub(super) use link::{Lack, Link, Look, Offer};
+pub(super) use link::{Lack, Link, Look, Noticed, Offer};
 
 /// What this edge understands beyond the protocol's first version; in hellos the game server's.
 const CAPABILITIES: [&str; 5] = ["filter", "pieces", "renewal", "watch", "query"];
@@ -124,6 +126,7 @@ pub(super) async fn serve<R, O>(
             return;
         }
     };
+    let players = Players::new(&serving, &entry);
     let link = Link::open(entry, &claims, outlet, outgoing);
     let seat = serving.shards.seat(&link);
     let mut connection = Connection {
@@ -135,6 +138,7 @@ pub(super) async fn serve<R, O>(
         rate: Rate::new(Instant::now()),
         reply: None,
         pieces: None,
+        players: Box::new(players),
     };
     let end = connection.run().await;
     let subject = connection.claims.subject.clone();
@@ -157,6 +161,8 @@ struct Connection<'a, R> {
     reply: Option<Bytes>,
     /// What is left of a snapshot.
     pieces: Option<Box<Pieces>>,
+    /// What it has said of its players.
+    players: Box<Players>,
 }
 
 /// A snapshot on its way.
@@ -187,7 +193,12 @@ impl<R: AsyncRead + Unpin> Connection<'_, R> {
         self.reply = Some(self.welcome()?);
         loop {
             match poll_fn(|cx| self.poll(cx)).await? {
-                Due::Hear(event) => self.hear(event)?,
+                Due::Hear(event) => {
+                    self.hear(event)?;
+                    if let Some(query) = self.players.query() {
+                        Box::pin(self.answer_query(query)).await?;
+                    }
+                }
                 Due::Supply(lack) => Box::pin(self.supply(lack)).await?,
                 Due::Next => {}
                 Due::Pause => yield_now().await,
@@ -211,6 +222,10 @@ impl<R: AsyncRead + Unpin> Connection<'_, R> {
             return Poll::Ready(Ok(Due::Pause));
         }
         match self.link.lack(self.serving.clock.now()) {
+            Some(Lack::Players(..)) if self.players.poll_pause(cx).is_pending() => {
+                self.link.rests();
+                Poll::Pending
+            }
             Some(lack) => Poll::Ready(Ok(Due::Supply(lack))),
             None => Poll::Pending,
         }
@@ -236,11 +251,9 @@ impl<R: AsyncRead + Unpin> Connection<'_, R> {
             ClientMessage::Ack(ack) => self.link.ack(&ack, self.serving.clock.now()),
             ClientMessage::Nack(nack) => self.link.nack(&nack),
             ClientMessage::Token(renewal) => self.renew(&renewal)?,
-            message @ (ClientMessage::Watch(_)
-            | ClientMessage::Unwatch(_)
-            | ClientMessage::Query(_)) => {
-                self.refuse(message.kind(), None, "this is not served here")?;
-            }
+            ClientMessage::Watch(players) => self.watch(players)?,
+            ClientMessage::Unwatch(players) => self.unwatch(&players)?,
+            ClientMessage::Query(query) => self.ask(query)?,
             ClientMessage::Hello(_) => return Err(malformed("hello has been said already")),
             ClientMessage::Unknown => {}
         }
@@ -282,6 +295,15 @@ impl<R: AsyncRead + Unpin> Connection<'_, R> {
     async fn supply(&mut self, lack: Lack) -> Result<(), End> {
         let (published, step) = match lack {
             Lack::Word(message) => return self.link.send(self.frame(&message)?),
+            Lack::Notices(published) => {
+                let servers = &self.serving.metrics.servers;
+                self.link.send_notices(&published).count(servers);
+                yield_now().await;
+                return Ok(());
+            }
+            Lack::Players(published, switches) => {
+                return self.tell_players(&published, switches).await;
+            }
             Lack::Step(published, step) => (published, step),
         };
         let now = self.serving.clock.now();

@@ -86,10 +86,7 @@ fn answer(asked: &Asked, view: &View) -> Result<Response, ApiError> {
         keys: Keys(&keys),
         build: asked.build,
     };
-    let at = Moment {
-        now: view.now,
-        age: view.age,
-    };
+    let at = view.at;
     let offers = view.published.offers();
     let shown = offers.shown(&asker, at);
     if asked.explain {

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use super::Serving;
-use super::connection::{Link, Look, Offer};
+use super::connection::{Link, Look, Noticed, Offer};
 use crate::limits::{BATCH, FRESH_WITHIN, LOOK_AFTER, TEXTS_A_PASS};
 use crate::replica::{Press, Published, Region, Replica, Selection, Told};
 
@@ -171,6 +171,7 @@ impl Shard {
         let mut texts = Texts::default();
         let (mut links, mut next) = (Vec::with_capacity(BATCH), 0);
         let (mut written, mut bytes, mut spared) = (0, 0, 0);
+        let mut noticed = Noticed::default();
         loop {
             let batch = self.seats.lock().batch(next, &mut links);
             let Some(to) = batch else { break };
@@ -179,6 +180,7 @@ impl Shard {
                 match self.offer(serving, &published, &mut texts, &link).await {
                     Offer::Taken(size) => (written, bytes) = (written + 1, bytes + size),
                     Offer::Spared => spared += 1,
+                    Offer::Noticed(notices) => noticed.and(&notices),
                     Offer::Wants(_) | Offer::Left => {}
                 }
             }
@@ -189,6 +191,7 @@ impl Shard {
         servers.sent_bytes.inc_by(bytes as u64);
         serving.metrics.fanout.shard_writes.inc_by(written);
         serving.metrics.fanout.spared.inc_by(spared);
+        noticed.count(servers);
     }
 
     async fn offer(

@@ -27,6 +27,12 @@ pub fn text(text: &str) -> Bytes {
     message(TEXT, text.as_bytes())
 }
 
+/// A text message of what is known to be UTF-8, such as printed JSON.
+#[must_use]
+pub fn json(text: &[u8]) -> Bytes {
+    message(TEXT, text)
+}
+
 /// A binary message.
 #[must_use]
 pub fn binary(payload: &[u8]) -> Bytes {

@@ -13,6 +13,7 @@ use super::{End, going_away, malformed, parse};
 use crate::delivery::Receiver;
 use crate::replica::{Region, Selection};
 use crate::serve::Serving;
+use crate::serve::watch::Wants;
 use crate::websocket::{Event, Outgoing, Outlet, Reader, frame};
 
 /// A game server that may be served.
@@ -22,6 +23,8 @@ pub(super) struct Entry {
     pub(super) selection: Selection,
     pub(super) receiver: Receiver,
     pub(super) position: Option<Cursor>,
+    /// What it has said for all its players.
+    pub(super) wants: Wants,
 }
 
 /// Waits for the hello, and enters the game server. Pings are answered meanwhile.
@@ -47,6 +50,8 @@ pub(super) async fn greet<R: AsyncRead + Unpin>(
         return Err(End::Close(CloseReason::RegionNotAllowed, message));
     }
     hello.filter.check().map_err(malformed)?;
+    let wants = Wants::of(&hello)
+        .map_err(|fault| malformed(format!("{}: {}", fault.field, fault.message)))?;
     let region = serving.replica.region(&hello.region);
     let ledger = serving.ledgers.region(&hello.region);
     let Some((region, ledger)) = region.zip(ledger) else {
@@ -63,6 +68,7 @@ pub(super) async fn greet<R: AsyncRead + Unpin>(
         selection,
         receiver: ledger.enter(hello.position),
         position: hello.position,
+        wants,
     })
 }
 

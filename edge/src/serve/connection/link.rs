@@ -4,6 +4,8 @@
 //! task brings it on, and makes it current under the same lock under which it found nothing lacking, so that no change
 //! falls between the two. Locked for a write that does not wait at most, and never across an await.
 
+mod notices;
+
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -28,7 +30,10 @@ use crate::delivery::Receiver;
 use crate::limits::{MISSED_PINGS, PING_INTERVAL, TOKEN_WARNING, WRITE_DEADLINE};
 use crate::replica::{Published, Region, Selection, Step, Told};
 use crate::serve::shard::Texts;
+use crate::serve::watch::Mark;
 use crate::websocket::{Outgoing, Outlet, Written, frame};
+
+pub(in crate::serve) use notices::Noticed;
 
 /// See the module.
 pub(in crate::serve) struct Link<O: ?Sized = dyn Outlet> {
@@ -51,6 +56,10 @@ struct State {
     reached: Option<Cursor>,
     /// Whether it is ahead and has been told.
     told_ahead: bool,
+    /// The last notice that it was sent, or was not to be sent.
+    noticed: u64,
+    /// At level Watch: as of what all its players have been told.
+    watched: Option<Mark>,
     task: Waker,
     /// Since when something waits for room.
     blocked: Option<Instant>,
@@ -78,6 +87,10 @@ enum Word<T> {
 pub(in crate::serve) enum Lack {
     /// Bring it on.
     Step(Arc<Published>, Step),
+    /// Tell what has begun or ended.
+    Notices(Arc<Published>),
+    /// Tell its players; with how often the clock has switched something.
+    Players(Arc<Published>, u64),
     /// Say this.
     Word(ServerMessage),
 }
@@ -89,6 +102,8 @@ pub(in crate::serve) enum Offer {
     Taken(usize),
     /// Nothing of it is for this game server.
     Spared,
+    /// Only notices.
+    Noticed(Noticed),
     /// What changed since its version has to be told first.
     Wants(Version),
     /// It is current already, or its own task sees to it.
@@ -119,6 +134,8 @@ impl<O: Outlet> Link<O> {
             held: entry.position,
             reached: None,
             told_ahead: false,
+            noticed: entry.region.notices().latest(),
+            watched: None,
             task: Waker::noop().clone(),
             blocked: None,
             pinged: Instant::now(),
@@ -185,8 +202,17 @@ impl Link {
             .region
             .load()
             .and_then(|published| match state.step(&published) {
-                Step::Current => None,
                 Step::Ahead if state.told_ahead => None,
+                step @ Step::Ahead => Some(Lack::Step(published, step)),
+                _ if self.level == Level::Watch => {
+                    let switches = self.region.switches();
+                    let news = state.watched != Some(Mark::of(&published, switches));
+                    news.then_some(Lack::Players(published, switches))
+                }
+                Step::Current => {
+                    let news = self.region.notices().latest() > state.noticed;
+                    news.then_some(Lack::Notices(published))
+                }
                 step => Some(Lack::Step(published, step)),
             });
         state.busy = lack.is_some();
@@ -230,6 +256,21 @@ impl Link {
     /// It is ahead, and is told so.
     pub(super) fn told_ahead(&self) {
         self.state.lock().told_ahead = true;
+    }
+
+    /// All its players have been told as of this.
+    pub(super) fn has_told(&self, mark: Mark) {
+        self.state.lock().watched = Some(mark);
+    }
+
+    /// It has said something new of its players.
+    pub(super) fn has_named(&self) {
+        self.state.lock().watched = None;
+    }
+
+    /// Its own task waits; a shard may wake it and ask whether it is there.
+    pub(super) fn rests(&self) {
+        self.state.lock().busy = false;
     }
 
     /// It has given a sign of life.
@@ -287,10 +328,20 @@ impl Link {
             return Offer::Left;
         }
         let from = match state.step(published) {
-            Step::Delta(from) => from,
-            Step::Current => return Offer::Left,
             Step::Ahead if state.told_ahead => return Offer::Left,
-            Step::Snapshot | Step::Ahead => {
+            Step::Ahead => {
+                state.wake();
+                return Offer::Left;
+            }
+            _ if self.level == Level::Watch => {
+                if state.watched != Some(Mark::of(published, self.region.switches())) {
+                    state.wake();
+                }
+                return Offer::Left;
+            }
+            Step::Delta(from) => from,
+            Step::Current => return Offer::Noticed(self.notify(&mut state, published)),
+            Step::Snapshot => {
                 state.wake();
                 return Offer::Left;
             }
@@ -311,6 +362,9 @@ impl Link {
             Some(Told::Frame(frame)) => match state.outgoing.write(&self.outlet, frame) {
                 Ok(Written::Whole) => {
                     state.has(to);
+                    if self.region.notices().latest() > state.noticed {
+                        state.wake();
+                    }
                     Offer::Taken(frame.len())
                 }
                 Ok(Written::Part) => {
