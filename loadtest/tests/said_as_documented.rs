@@ -116,12 +116,19 @@ async fn every_message_of_an_edge_is_as_documented() {
     let snapshot = region.hears("snapshot").await;
     assert_eq!(snapshot["to"], welcome["position"]["version"]);
     assert_eq!(snapshot["contents"].as_array().unwrap().len(), 2);
+    region.hears("tokenExpiring").await;
     region.says(json!({"type": "token", "token": newer})).await;
     region.hears("tokenRenewed").await;
     rest.revise("sale", json!({ "priority": 9 })).await;
     rest.deploy("sale", &[REGION], 100).await;
     let delta = region.hears("delta").await;
     assert_eq!(delta["from"], snapshot["to"]);
+    rest.post("/stop", json!({ "all": true, "reason": "tested" }))
+        .await;
+    region.hears("deactivated").await;
+    rest.post("/resume", json!({ "all": true, "reason": "tested" }))
+        .await;
+    region.hears("activated").await;
     let epoch = &delta["epoch"];
     region
         .says(json!({"type": "ack", "epoch": epoch, "version": delta["to"], "status": "Applied"}))
@@ -166,12 +173,6 @@ async fn every_message_of_an_edge_is_as_documented() {
         .says(json!({"type": "query", "id": "nobody", "players": []}))
         .await;
     assert_eq!(watch.hears("refused").await["id"], "nobody");
-    rest.post("/stop", json!({ "all": true, "reason": "tested" }))
-        .await;
-    watch.hears("deactivated").await;
-    rest.post("/resume", json!({ "all": true, "reason": "tested" }))
-        .await;
-    watch.hears("activated").await;
     watch.says_anything(json!({"type": "hello"})).await;
     watch.hears("error").await;
 
