@@ -5,18 +5,21 @@
 //! awaited by a read or a push; a reader that wants a look leaves word and goes on.
 //!
 //! What Redis holds is believed until the origin says otherwise, and no further: trust only by its signature, a
-//! state only as a whole, and never over what the origin has confirmed.
+//! state only as a whole, and never over what the origin has confirmed. While the origin is heard, it is
+//! looked at only for a receiver that is ahead, and nothing is taken of an epoch that the receiver does not know:
+//! whoever can write to Redis could otherwise lead a healthy edge astray.
 
 mod layout;
 mod owner;
 mod store;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use liveevents_protocol::id::RegionId;
+use liveevents_protocol::message::Cursor;
 use liveevents_protocol::trust::SignedTrust;
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -24,13 +27,15 @@ use tokio::sync::Notify;
 
 pub(crate) use owner::{Judge, Owner};
 
+use crate::replica::place;
+
 /// Where others leave word for the cache's task. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Cache(Arc<Shared>);
 
 struct Shared {
-    /// Regions in which somebody is ahead of this edge.
-    wanted: Mutex<BTreeSet<RegionId>>,
+    /// Regions in which somebody is ahead of this edge, and how far.
+    wanted: Mutex<BTreeMap<RegionId, Cursor>>,
     /// Regions whose hash is to be written whole.
     rewrite: Mutex<BTreeSet<RegionId>>,
     /// The newest trust bundle, with its serial.
@@ -68,9 +73,14 @@ impl Cache {
         }))
     }
 
-    /// Asks for one look whether Redis holds something newer of a region.
-    pub(crate) fn look(&self, region: &RegionId) {
-        self.0.wanted.lock().insert(region.clone());
+    /// Asks for one look whether Redis holds something newer of a region, since a receiver has `ahead`.
+    pub(crate) fn look(&self, region: &RegionId, ahead: Cursor) {
+        let mut wanted = self.0.wanted.lock();
+        let most = wanted.entry(region.clone()).or_insert(ahead);
+        if place(ahead) > place(*most) {
+            *most = ahead;
+        }
+        drop(wanted);
         self.0.bell.notify_one();
     }
 

@@ -12,12 +12,14 @@ use std::collections::BTreeMap;
 
 use common::edge::Setup;
 use common::game_server::GameServer;
-use common::history::{History, epoch, put};
+use common::history::{History, epoch, event, put};
 use common::identity::Identity;
 use common::origin::Origin;
-use common::{clock, eventually, redis_url, start};
+use common::redis::Redis;
+use common::{clock, eventually, start};
 use jiff::SignedDuration;
 use liveevents_protocol::close::CloseReason;
+use liveevents_protocol::filter::Filter;
 use liveevents_protocol::message::{AckStatus, Cursor};
 use liveevents_protocol::version::Version;
 use redis::AsyncCommands as _;
@@ -32,11 +34,11 @@ async fn every_metric_is_moved_by_what_it_counts() {
     let origin = Origin::start(&identity, &origin_hand.clock());
     let mut history = History::new("us-east", epoch(5));
     history.commit(put("sale", 1), start());
+    let cache = Redis::start().await;
     let setup =
-        || Setup::new(&identity, &hand.clock(), &[origin.address]).with("redis-url", &redis_url());
+        || Setup::new(&identity, &hand.clock(), &[origin.address]).with("redis-url", &cache.url());
     let key = format!("liveevent:{{{}:us-east}}:v1:state", identity.installation);
-    let client = redis::Client::open(redis_url()).unwrap();
-    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    let mut redis = cache.connection().await;
 
     // Redis holds a state, and rubbish for keys.
     let edge = setup().start().await;
@@ -88,16 +90,15 @@ async fn every_metric_is_moved_by_what_it_counts() {
         .write_all(b"\x16\x03\x01 is not HTTP\r\n\r\n")
         .await
         .unwrap();
-    // Redis says no: the key is none of ours.
-    let _: () = redis.del(&key).await.unwrap();
-    let _: () = redis.set(&key, "not a hash").await.unwrap();
+    // Redis says no: it is full.
+    cache.command("CONFIG SET maxmemory 1").await;
     history.commit(put("sale", 4), start());
     link.rows(&history, 3, 4).await;
     eventually("redis has failed", async || {
         (edge.metric("liveevents_cache_failures_total").await > Some(0.0)).then_some(())
     })
     .await;
-    let _: () = redis.del(&key).await.unwrap();
+    cache.command("CONFIG SET maxmemory 0").await;
     edge.until("redis does its work", |report| {
         report["cache"]["state"] == "Working"
     })
@@ -112,6 +113,31 @@ async fn every_metric_is_moved_by_what_it_counts() {
             AckStatus::Applied,
         )
         .await;
+    // A change of which an entry cannot be applied, and which is applied later; one that a filter leaves out; a player.
+    history.commit_spoilt(put("cup", 7), 7, start());
+    link.rows(&history, 4, 5).await;
+    let at = server.update().await;
+    server.ack(at, AckStatus::Deferred).await;
+    let mut choosy = GameServer::connect(&edge, &token).await;
+    let filter = Filter {
+        event_ids: [event("cup")].into(),
+        ..Filter::default()
+    };
+    choosy.introduce("us-east", Some(at), filter).await;
+    choosy.receive().await;
+    history.commit(put("sale", 6), start());
+    link.rows(&history, 5, 6).await;
+    let at = server.update().await;
+    server.ack(at, AckStatus::Deferred).await;
+    link.reported(|delivery| {
+        delivery
+            .standings
+            .iter()
+            .any(|standing| standing.deferred > 0)
+    })
+    .await;
+    let path = "/api/v1/players/p/events?region=us-east";
+    assert_eq!(edge.get(path, &token).await.0, 200);
     eventually("the garbage was counted", async || {
         (edge.metric("liveevents_http_malformed_total").await > Some(0.0)).then_some(())
     })
@@ -126,7 +152,15 @@ async fn every_metric_is_moved_by_what_it_counts() {
         report["uplink"]["state"] == "Waiting"
     })
     .await;
-    hand.advance(SignedDuration::from_hours(1));
+    // A clock that is set back by more than a day is followed, and one by less is waited for.
+    for hours in [48, -47, 1, -1] {
+        hand.advance(SignedDuration::from_hours(hours));
+        edge.health().await;
+    }
+    eventually("the clock is waited for", async || {
+        (edge.metric("liveevents_clock_held_seconds").await > Some(0.0)).then_some(())
+    })
+    .await;
     // What is shown only while it lasts.
     let connected = edge.metric("liveevents_uplink_connected").await;
     assert_eq!(connected, Some(0.0));
@@ -149,23 +183,40 @@ async fn every_metric_is_moved_by_what_it_counts() {
         *moved.entry(name.to_owned()).or_default() |= value.parse::<f64>().unwrap() != 0.0;
     }
     let expected = [
+        "activation_duration_seconds",
         "cache_failures_total",
+        "cache_hit_rate",
         "cache_loads_total",
         "cache_replacements_total",
         "cache_rubbish_total",
         "cache_working",
         "cache_writes_total",
+        "clock_followed_back_total",
+        "clock_held_seconds",
+        "delivery_reports_total",
+        "encodings_total",
+        "game_server_catch_ups_total",
         "game_server_closes_total",
         "game_server_connections_total",
         "game_server_messages_received_total",
         "game_server_messages_sent_total",
         "game_server_sent_bytes_total",
+        "game_server_shard_writes_total",
+        "game_server_spared_total",
         "game_servers",
         "game_servers_current",
+        "game_servers_deferred",
+        "game_servers_received",
         "http_malformed_total",
         "http_refusals_total",
         "http_request_duration_seconds",
+        "player_queries_total",
+        "quarantined_total",
+        "query_duration_seconds",
         "region_age_seconds",
+        "region_quarantined_entries",
+        "region_stale",
+        "region_stale_since_seconds",
         "region_version",
         "uplink_acks_total",
         "uplink_clock_offset_seconds",
@@ -182,7 +233,8 @@ async fn every_metric_is_moved_by_what_it_counts() {
         .map(|name| name.strip_prefix("liveevents_").unwrap())
         .collect();
     assert_eq!(names, expected);
-    // By the manual clock no time passes between a heartbeat and its answer; the origin has been left.
+    // By the manual clock no time passes between a heartbeat and its answer; the origin has been left. That events are
+    // opened, and laggards caught up with, is counted in the tests of schedules and of slow receivers.
     let still: Vec<_> = moved
         .iter()
         .filter(|(_, moved)| !**moved)
@@ -191,6 +243,8 @@ async fn every_metric_is_moved_by_what_it_counts() {
     assert_eq!(
         still,
         [
+            "liveevents_activation_duration_seconds",
+            "liveevents_game_server_catch_ups_total",
             "liveevents_uplink_connected",
             "liveevents_uplink_round_trip_seconds"
         ]

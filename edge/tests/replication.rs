@@ -417,3 +417,25 @@ async fn standby_regions_are_replicated_and_served_too() {
     server.update().await;
     assert!(server.state.unwrap().same_as(europe.state(Version(1))));
 }
+
+/// A first load and a subscription with a gap between them: what lies in the gap would be lost for good.
+#[tokio::test]
+async fn rows_that_leave_a_gap_after_the_first_load_are_refused_and_all_of_it_is_asked_for() {
+    let mut world = World::new();
+    let edge = world.edge().await;
+    let link = world.origin.serve(&[&world.history]).await;
+    world.history.commit(put("cup", 2), start());
+    world.history.commit(put("sale", 3), start());
+    link.rows(&world.history, 4, 5).await;
+    assert_eq!(link.closed().await, Some(CloseReason::Malformed));
+    edge.at_version(3).await;
+    let mut link = world.origin.welcome().await;
+    assert_eq!(link.hello.regions[0].1, None);
+    link.snapshot(&world.history, Version(5)).await;
+    link.acked(&world.history, Version(5)).await;
+    let mut server =
+        GameServer::subscribe(&edge, &world.identity.game_server(&["us-east"]), None).await;
+    server.until(world.cursor(5)).await;
+    let state = server.state.unwrap();
+    assert!(state.same_as(world.history.state(Version(5))));
+}

@@ -1,5 +1,7 @@
 //! The task that owns the connection to Redis: what it loads, what it writes, and when it tries again.
 
+mod trust;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use liveevents_service::clock::Clock;
 use liveevents_service::http::Authority;
 use liveevents_service::logs::chain;
 use liveevents_service::token::Verifier;
-use liveevents_service::trust::{TrustKey, verify_trust};
+use liveevents_service::trust::TrustKey;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -167,8 +169,7 @@ impl Owner {
     /// The state of regions that have none, or in which somebody is ahead; keys, if there are none.
     async fn load_missing(&mut self) -> Result<(), StoreError> {
         for region in self.regions() {
-            let wanted = self.cache.0.wanted.lock().remove(region.id());
-            if wanted || region.load().is_none() {
+            if region.load().is_none() || self.cache.0.wanted.lock().contains_key(region.id()) {
                 self.look(&region).await?;
             }
         }
@@ -186,89 +187,25 @@ impl Owner {
         Ok(())
     }
 
-    /// Sees to it that Redis has the newest bundle. One with a later serial may be another edge's, or anybody's.
-    async fn keep_trust(&mut self) -> Result<(), StoreError> {
-        let Some(trust) = self.cache.0.trust.load_full() else {
-            return Ok(());
-        };
-        let (serial, signed) = &*trust;
-        let saved = self
-            .saved_trust
-            .is_some_and(|(saved, when)| saved == *serial && when.elapsed() < CACHE_REFRESH);
-        if saved {
-            return Ok(());
-        }
-        if !self.store.save_trust(*serial, signed, false).await? {
-            let other = match self.store.load_trust().await {
-                Ok(other) => other,
-                Err(StoreError::Rubbish(_)) => None,
-                Err(error) => return Err(error),
-            };
-            let later = other.and_then(|other| verify_trust(&other, &self.judge.pinned).ok());
-            if later.is_none_or(|later| later.serial <= *serial) {
-                self.metrics.rubbish.inc();
-                warn!("redis held a trust bundle that is not to be believed; it is replaced");
-                self.store.save_trust(*serial, signed, true).await?;
-            }
-        }
-        self.saved_trust = Some((*serial, Instant::now()));
-        Ok(())
-    }
-
     fn regions(&self) -> Vec<Arc<Region>> {
         self.replica.regions().cloned().collect()
-    }
-
-    async fn load_trust(&mut self) -> Result<(), StoreError> {
-        let signed = match self.store.load_trust().await {
-            Ok(Some(signed)) => signed,
-            Ok(None) => return Ok(()),
-            Err(StoreError::Rubbish(rubbish)) => {
-                self.metrics.rubbish.inc();
-                let error = chain(&rubbish);
-                warn!(
-                    error,
-                    "redis held a trust bundle that is none; it is ignored"
-                );
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
-        let Judge {
-            verifier,
-            authority,
-            pinned,
-        } = &self.judge;
-        match verify_trust(&signed, pinned).and_then(|bundle| verifier.replace(&bundle)) {
-            Ok(taken) => {
-                // The origin has not been heard by this process: what has expired since it was, nobody could renew.
-                if taken && let Some(contact) = self.replica.contact() {
-                    authority.cut_off(contact);
-                }
-                info!("keys and revocations loaded from redis");
-            }
-            Err(error) => {
-                self.metrics.rubbish.inc();
-                warn!(
-                    error = chain(&error),
-                    "redis held a trust bundle that is not to be believed"
-                );
-            }
-        }
-        Ok(())
     }
 
     /// A look, unless there was one just now: then a later round has another.
     async fn look(&mut self, region: &Arc<Region>) -> Result<(), StoreError> {
         let looked = self.books.get(region.id()).and_then(|book| book.looked);
         if looked.is_some_and(|at| at.elapsed() < LOOK_INTERVAL) {
-            self.cache.0.wanted.lock().insert(region.id().clone());
             return Ok(());
         }
-        self.load(region).await
+        let ahead = self.cache.0.wanted.lock().remove(region.id());
+        self.load(region, ahead).await
     }
 
-    async fn load(&mut self, region: &Arc<Region>) -> Result<(), StoreError> {
+    async fn load(
+        &mut self,
+        region: &Arc<Region>,
+        ahead: Option<Cursor>,
+    ) -> Result<(), StoreError> {
         let book = self.books.entry(region.id().clone()).or_default();
         book.looked = Some(Instant::now());
         let stored = match self.store.load(region.id()).await {
@@ -283,6 +220,11 @@ impl Owner {
             Err(error) => return Err(error),
         };
         let found = stored.published.cursor();
+        let alone = region.load().is_none_or(|held| !held.is_confirmed());
+        let known = ahead.is_some_and(|ahead| found.epoch <= ahead.epoch);
+        if !alone && !known && region.silent_since().is_none() {
+            return Ok(());
+        }
         let published = region.publish(stored.published, stored.contact);
         if published == Publication::Published {
             book.suspect = Some(found);

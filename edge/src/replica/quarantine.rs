@@ -41,7 +41,7 @@ pub(crate) trait Trial {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Why {
     /// Its bytes are no entry.
-    #[error("it {0}")]
+    #[error("its bytes are no entry: {0}")]
     Undecodable(DecodeError),
     /// A fault of this program.
     #[error("this edge failed at it: {0}")]

@@ -323,6 +323,7 @@ impl<R: AsyncRead + Unpin> Connection<'_, R> {
                 }
                 Told::Nothing => {
                     self.link.spare(published.cursor());
+                    self.serving.metrics.fanout.spared.inc();
                     return Ok(());
                 }
                 Told::Everything => Step::Snapshot,
@@ -339,8 +340,9 @@ impl<R: AsyncRead + Unpin> Connection<'_, R> {
                 Ok(())
             }
             Step::Ahead => {
-                self.link.told_ahead();
-                self.serving.cache.look(self.link.region().id());
+                if let Some(ahead) = self.link.told_ahead() {
+                    self.serving.cache.look(self.link.region().id(), ahead);
+                }
                 self.tell_ahead(&published, now)
             }
             Step::Current | Step::Delta(_) => Ok(()),

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use liveevents_protocol::filter::Filter;
 use liveevents_protocol::id::RegionId;
+use liveevents_protocol::message::Cursor;
 use liveevents_protocol::version::Version;
 use parking_lot::Mutex;
 use tokio::task::yield_now;
@@ -22,7 +23,7 @@ use tracing::error;
 use super::Serving;
 use super::connection::{Link, Look, Noticed, Offer};
 use crate::limits::{BATCH, FRESH_WITHIN, LOOK_AFTER, TEXTS_A_PASS};
-use crate::replica::{Press, Published, Region, Replica, Selection, Told};
+use crate::replica::{Press, Published, Region, Replica, Selection, Told, place};
 
 /// All shards of all regions.
 pub(crate) struct Shards {
@@ -240,19 +241,23 @@ impl Shard {
             over: draining.is_some_and(|draining| draining.until <= now),
         };
         let (mut links, mut next) = (Vec::with_capacity(BATCH), 0);
-        let mut ahead = false;
+        let mut ahead: Option<Cursor> = None;
         loop {
             let batch = self.seats.lock().batch(next, &mut links);
             let Some(to) = batch else { break };
             next = to;
             for link in links.drain(..) {
-                ahead |= link.look_after(&look);
+                let waits = link.look_after(&look);
+                ahead = [ahead, waits]
+                    .into_iter()
+                    .flatten()
+                    .max_by_key(|&at| place(at));
             }
             yield_now().await;
         }
-        if ahead {
+        if let Some(ahead) = ahead {
             // Another edge may have written since the last look.
-            serving.cache.look(self.region.id());
+            serving.cache.look(self.region.id(), ahead);
         }
     }
 }

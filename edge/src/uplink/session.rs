@@ -11,6 +11,8 @@
 //! if no row could be at fault, the position is left out, which asks for a snapshot. So it is if entries were set aside by
 //! a process before this one: only a snapshot offers them again.
 
+mod word;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -38,7 +40,7 @@ use crate::limits::{
     CLOCK_OFF, CONNECT_DEADLINE, GOODBYE_DEADLINE, MAX_DRAIN, UPLINK_WRITE_DEADLINE,
     WELCOME_DEADLINE,
 };
-use crate::replica::{Assembly, Publication, Published, Refused, Region, apply_rows, entry_name};
+use crate::replica::{Assembly, Publication, Published, Refused, Region, apply_rows};
 
 /// Refusals in a row after which a snapshot is asked for.
 const STRIKES: u8 = 2;
@@ -160,62 +162,6 @@ impl<'a> Session<'a> {
                 self.say(&EdgeFrame::Heartbeat { sent_at }).await?;
             }
         }
-    }
-
-    async fn say_acks(&mut self) -> Result<(), End> {
-        while let Some((region, (epoch, version))) = self.acks.pop_first() {
-            let applied_at = self.uplink.clock.now();
-            let ack = EdgeFrame::Ack {
-                region,
-                epoch,
-                version,
-                applied_at,
-            };
-            self.say(&ack).await?;
-            self.uplink.metrics.acks.inc();
-        }
-        Ok(())
-    }
-
-    /// What is set aside, whole, where it has changed.
-    async fn say_degraded(&mut self) -> Result<(), End> {
-        if !std::mem::take(&mut self.look_aside) {
-            return Ok(());
-        }
-        for region in self.uplink.replica.regions() {
-            let held = region.load();
-            let entries = held
-                .map(|held| held.quarantine().told())
-                .unwrap_or_default();
-            let known = self.degraded.entry(region.id().clone()).or_default();
-            if *known != entries {
-                known.clone_from(&entries);
-                let region = region.id().clone();
-                self.say(&EdgeFrame::Degraded { region, entries }).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// When the first report is due.
-    fn report_at(&self) -> Option<Instant> {
-        let now = Instant::now();
-        let due = self
-            .uplink
-            .ledgers
-            .iter()
-            .filter_map(|ledger| ledger.due(now));
-        due.min().filter(|_| self.welcomed)
-    }
-
-    async fn say_reports(&mut self) -> Result<(), End> {
-        for ledger in self.uplink.ledgers.iter() {
-            if let Some(delivery) = ledger.report(Instant::now()) {
-                self.say(&EdgeFrame::Delivery(delivery)).await?;
-                self.uplink.metrics.reports.inc();
-            }
-        }
-        Ok(())
     }
 
     fn hello(&self) -> Hello {
@@ -429,28 +375,6 @@ impl<'a> Session<'a> {
             .or_insert((told.epoch, told.version));
         *due = (*due).max((told.epoch, told.version));
         Ok(())
-    }
-
-    /// Says once of each entry that it is set aside.
-    fn note_aside(&mut self, region: &Region, next: &Published) {
-        let held = region.load();
-        let before = held.as_ref().map(|held| held.quarantine());
-        let id = region.id();
-        for (entry, label) in next.quarantine().news(before) {
-            let metric = &self.uplink.metrics.quarantined;
-            metric.with_label_values(&[label]).inc();
-            let Quarantined {
-                key,
-                version,
-                reason,
-            } = entry;
-            let entry = entry_name(&key);
-            warn!(region = %id, entry, %version, reason, "an entry cannot be applied; its last good content is served on");
-        }
-        if next.quarantine().is_empty() && before.is_some_and(|before| !before.is_empty()) {
-            info!(region = %id, "every entry can be applied again");
-        }
-        self.look_aside = true;
     }
 
     async fn say(&mut self, frame: &EdgeFrame) -> Result<(), End> {

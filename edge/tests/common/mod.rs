@@ -19,6 +19,7 @@ pub mod history;
 pub mod identity;
 pub mod origin;
 pub mod proxy;
+pub mod redis;
 pub mod world;
 
 use std::future::Future;

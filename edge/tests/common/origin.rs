@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::codec::{self, FrameDecoder};
@@ -85,6 +85,7 @@ impl Origin {
         };
         let send = Arc::new(tokio::sync::Mutex::new(send));
         let (frames_in, frames) = mpsc::channel(QUEUE);
+        let silent = Arc::new(AtomicBool::new(false));
         let mut reader = JoinSet::new();
         reader.spawn(read(
             recv,
@@ -92,6 +93,7 @@ impl Origin {
             Arc::clone(&send),
             self.clock.clone(),
             frames_in,
+            Arc::clone(&silent),
         ));
         Link {
             hello,
@@ -100,6 +102,7 @@ impl Origin {
             frames,
             deliveries: VecDeque::new(),
             degraded: VecDeque::new(),
+            silent,
             _reader: reader,
         }
     }
@@ -169,6 +172,7 @@ pub struct Link {
     /// Reports that came while something else was waited for.
     deliveries: VecDeque<Delivery>,
     degraded: VecDeque<(RegionId, Vec<Quarantined>)>,
+    silent: Arc<AtomicBool>,
     _reader: JoinSet<()>,
 }
 
@@ -214,6 +218,9 @@ impl Link {
         while self.deliveries.is_empty() {
             match within("a report", self.frames.recv()).await {
                 Some(EdgeFrame::Delivery(delivery)) => self.deliveries.push_back(delivery),
+                Some(EdgeFrame::Degraded { region, entries }) => {
+                    self.degraded.push_back((region, entries));
+                }
                 Some(EdgeFrame::Ack { .. }) => {}
                 other => panic!("instead of a report: {other:?}"),
             }
@@ -276,6 +283,11 @@ impl Link {
         }
     }
 
+    /// Answers no heartbeat any more, while the connection stands.
+    pub fn fall_silent(&self) {
+        self.silent.store(true, Ordering::Relaxed);
+    }
+
     /// Closes, with a reason.
     pub fn close(self, reason: CloseReason) {
         self.connection.close(
@@ -311,9 +323,13 @@ async fn read(
     send: Arc<tokio::sync::Mutex<SendStream>>,
     clock: Clock,
     frames: mpsc::Sender<EdgeFrame>,
+    silent: Arc<AtomicBool>,
 ) {
     while let Some(frame) = next_frame(&mut recv, &mut decoder).await {
         if let EdgeFrame::Heartbeat { sent_at: echo } = frame {
+            if silent.load(Ordering::Relaxed) {
+                continue;
+            }
             let time = clock.now();
             let answer =
                 codec::encode_origin_frame(&OriginFrame::Heartbeat { echo, time }).unwrap();

@@ -253,9 +253,11 @@ impl Link {
         self.state.lock().has(to);
     }
 
-    /// It is ahead, and is told so.
-    pub(super) fn told_ahead(&self) {
-        self.state.lock().told_ahead = true;
+    /// It is ahead, and is told so. Gives where it is.
+    pub(super) fn told_ahead(&self) -> Option<Cursor> {
+        let mut state = self.state.lock();
+        state.told_ahead = true;
+        state.reached.or(state.held)
     }
 
     /// All its players have been told as of this.
@@ -390,8 +392,8 @@ impl Link {
         self.state.lock().wake();
     }
 
-    /// Sees to all that is a matter of time. Says whether it waits for this edge to pass it.
-    pub(in crate::serve) fn look_after(&self, look: &Look<'_>) -> bool {
+    /// Sees to all that is a matter of time. Says where it is, if it waits for this edge to pass it.
+    pub(in crate::serve) fn look_after(&self, look: &Look<'_>) -> Option<Cursor> {
         let mut state = self.state.lock();
         if let Some(end) = state.overdue(look) {
             state.end(end);
@@ -413,7 +415,7 @@ impl Link {
             state.contact = Word::Due(());
             state.wake();
         }
-        state.told_ahead
+        state.reached.or(state.held).filter(|_| state.told_ahead)
     }
 }
 
