@@ -7,10 +7,12 @@ mod connection;
 mod drain;
 mod health;
 mod players;
+mod query;
 mod regions;
 mod registry;
 mod shard;
 mod upgrade;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use jiff::Timestamp;
+use liveevents_protocol::evaluate::Moment;
 use liveevents_protocol::id::{EdgeId, Installation, RegionId};
 use liveevents_protocol::message::SUBSCRIBE_PATH;
 use liveevents_service::http::{ApiError, Authority, Quota, Spans, layers};
@@ -32,6 +35,7 @@ pub(crate) use drain::Drain;
 pub(crate) use registry::Registry;
 pub(crate) use shard::Shards;
 pub(crate) use upgrade::Admission;
+pub(crate) use watch::Budget;
 
 use crate::cache::Cache;
 use crate::delivery::{ClockOffset, Ledgers};
@@ -59,6 +63,8 @@ pub(crate) struct Parts {
     pub(crate) ledgers: Ledgers,
     pub(crate) shards: Shards,
     pub(crate) admission: Admission,
+    /// What is left for watched players.
+    pub(crate) watched: Budget,
     /// Says goodbye to game servers.
     pub(crate) drain: Drain,
     pub(crate) metrics: EdgeMetrics,
@@ -134,6 +140,8 @@ struct View {
     published: Arc<Published>,
     age: Duration,
     now: Timestamp,
+    /// What players are evaluated by.
+    at: Moment,
 }
 
 impl View {
@@ -145,6 +153,7 @@ impl View {
             published,
             age,
             now,
+            at: region.moment(now),
         })
         .ok_or_else(|| ApiError::Unavailable {
             message: format!("this edge has not received {} yet", region.id()),

@@ -15,7 +15,6 @@ mod tests;
 use std::time::Instant;
 
 use axum::extract::State;
-use axum::http::HeaderValue;
 use axum::response::Response;
 use liveevents_protocol::evaluate::{Asker, Explanation, Keys, Moment, explain};
 use liveevents_protocol::model::BucketBy;
@@ -90,7 +89,7 @@ fn answer(asked: &Asked, view: &View) -> Result<Response, ApiError> {
     let offers = view.published.offers();
     let shown = offers.shown(&asker, at);
     if asked.explain {
-        return explained(asked, view, &shown, explanations(offers, &asker, at));
+        return explained(asked, view, &shown, explanations(offers, &asker, view.at));
     }
     let wording = asked.wording();
     let what = (shown.fingerprint(), wording.language, wording.configuration);
