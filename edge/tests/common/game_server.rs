@@ -53,6 +53,21 @@ pub async fn refused(request: Request) -> (u16, Option<String>, serde_json::Valu
     }
 }
 
+/// What a game server of `us-east` says that holds nothing.
+pub fn hello(level: Level) -> ClientHello {
+    ClientHello {
+        region: "us-east".parse().unwrap(),
+        level,
+        position: None,
+        build: None,
+        filter: Filter::default(),
+        capabilities: Vec::new(),
+        client: None,
+        include_config: true,
+        language: None,
+    }
+}
+
 impl GameServer {
     /// Connected, hello not yet said.
     pub async fn connect(edge: &Edge, token: &str) -> Self {
@@ -94,16 +109,21 @@ impl GameServer {
     pub async fn introduce(&mut self, region: &str, position: Option<Cursor>, filter: Filter) {
         let hello = ClientHello {
             region: region.parse().unwrap(),
-            level: Level::Region,
             position,
-            build: None,
             filter,
-            capabilities: Vec::new(),
-            client: None,
-            include_config: true,
-            language: None,
+            ..hello(Level::Region)
         };
         self.say(&ClientMessage::Hello(hello)).await;
+    }
+
+    /// Connected and welcomed after this hello.
+    pub async fn greeted(edge: &Edge, token: &str, hello: ClientHello) -> Self {
+        let mut server = Self::connect(edge, token).await;
+        server.say(&ClientMessage::Hello(hello)).await;
+        match server.receive().await {
+            ServerMessage::Welcome(_) => server,
+            other => panic!("instead of a welcome: {other:?}"),
+        }
     }
 
     pub async fn ack(&mut self, at: Cursor, status: AckStatus) {
@@ -127,8 +147,22 @@ impl GameServer {
             .unwrap();
     }
 
-    /// The next message, whatever it is.
+    /// The next message that is not a notice.
     pub async fn receive(&mut self) -> ServerMessage {
+        loop {
+            let message = self.receive_any().await;
+            let notice = matches!(
+                message,
+                ServerMessage::Activated(_) | ServerMessage::Deactivated(_)
+            );
+            if !notice {
+                return message;
+            }
+        }
+    }
+
+    /// The next message, whatever it is.
+    pub async fn receive_any(&mut self) -> ServerMessage {
         loop {
             match within("a message", self.socket.next()).await {
                 Some(Ok(Message::Text(text))) => return ServerMessage::parse(&text).unwrap(),

@@ -20,6 +20,7 @@ pub mod identity;
 pub mod origin;
 pub mod proxy;
 pub mod redis;
+pub mod timetable;
 pub mod world;
 
 use std::future::Future;
