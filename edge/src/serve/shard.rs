@@ -49,18 +49,25 @@ pub(super) struct Seat {
     number: usize,
 }
 
-/// The texts of one pass, by the version that they start from and by filter.
+/// The texts of one pass, by the version that they start from and by filter, which is kept so that no other can take its
+/// address.
 #[derive(Default)]
-pub(super) struct Texts(HashMap<(Version, usize), Told>);
+pub(super) struct Texts(HashMap<(Version, usize), (Selection, Told)>);
 
 impl Texts {
     /// What changed since a version, if that is known already.
     pub(super) fn find(&self, from: Version, selection: &Selection) -> Option<&Told> {
-        self.0.get(&(from, identity(selection)))
+        let (_, told) = self.0.get(&(from, identity(selection)))?;
+        Some(told)
+    }
+
+    fn keep(&mut self, from: Version, selection: &Selection, told: Told) {
+        let key = (from, identity(selection));
+        self.0.insert(key, (selection.clone(), told));
     }
 }
 
-/// Equal filters are one ([`super::Registry::select`]), and live as long as the link that has them.
+/// Equal filters are one ([`super::Registry::select`]).
 fn identity(selection: &Selection) -> usize {
     let address = |filter: &Arc<Filter>| Arc::as_ptr(filter).addr();
     selection.as_ref().map_or(0, address)
@@ -217,7 +224,7 @@ impl Shard {
         };
         match published.delta(from, link.selection(), press).await {
             Ok(told) => {
-                texts.0.insert((from, identity(link.selection())), told);
+                texts.keep(from, link.selection(), told);
                 link.offer(published, texts)
             }
             Err(failure) => {

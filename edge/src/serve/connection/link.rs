@@ -397,7 +397,7 @@ impl Link {
         let mut state = self.state.lock();
         if let Some(end) = state.overdue(look) {
             state.end(end);
-        } else if !state.busy && look.since(state.pinged) >= PING_INTERVAL {
+        } else if state.is_free() && look.since(state.pinged) >= PING_INTERVAL {
             state.ping(&self.outlet, look.now);
         }
         if let (Some(spread), Word::Unsaid) = (look.goodbyes, state.goaway) {
@@ -436,6 +436,11 @@ impl State {
     fn has(&mut self, to: Cursor) {
         (self.held, self.reached) = (Some(to), Some(to));
         self.told_ahead = false;
+    }
+
+    /// Whether a shard may write to it. An answer to a ping may wait although its own task is not busy.
+    fn is_free(&self) -> bool {
+        !self.busy && self.outgoing.is_clear()
     }
 
     /// From where on it was spared.

@@ -53,7 +53,7 @@ struct World {
     verifier: Arc<Verifier>,
     clock: ManualClock,
     history: History,
-    _shards: JoinSet<()>,
+    shards: JoinSet<()>,
 }
 
 /// A game server, whose end the test holds.
@@ -102,7 +102,7 @@ impl World {
             verifier,
             clock,
             history: History::new("us-east", epoch(5)),
-            _shards: shards,
+            shards,
         }
     }
 
@@ -254,6 +254,7 @@ async fn one_that_answers_pings_stays_for_as_long_as_nothing_happens() {
     assert!(idle.is_err(), "{idle:?}");
     world.publish(put("sale", 1));
     assert_eq!(server.update().await, Version(1));
+    assert!(world.shards.try_join_next().is_none(), "a shard has ended");
 }
 
 #[tokio::test(start_paused = true)]
@@ -379,6 +380,7 @@ async fn expiry_is_told_five_minutes_ahead_and_closes_nothing() {
     world.clock.advance(SignedDuration::from_hours(24));
     world.publish(put("sale", 1));
     assert_eq!(server.update().await, Version(1));
+    assert!(world.shards.try_join_next().is_none(), "a shard has ended");
 }
 
 #[tokio::test(start_paused = true)]
@@ -422,4 +424,20 @@ async fn one_that_says_too_much_is_closed() {
             .unwrap();
     }
     assert!(["rate-limited", "malformed"].contains(&&*server.error().await.code));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_edge_s_own_ping_does_not_break_what_waits() {
+    let mut world = World::new();
+    let mut server = world.greeted().await;
+    // Answers fill all the room there is, and the last of them is cut in two.
+    for _ in 0..PIPE / 100 {
+        let ping = Message::Ping(Bytes::from_static(&[7; 100]));
+        server.socket.feed(ping).await.unwrap();
+    }
+    server.socket.flush().await.unwrap();
+    tokio::time::sleep(PING_INTERVAL + 2 * LOOK_AFTER).await;
+    world.publish(put("sale", 1));
+    assert_eq!(server.update().await, Version(1));
+    assert!(world.shards.try_join_next().is_none(), "a shard has ended");
 }
