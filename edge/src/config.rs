@@ -204,7 +204,8 @@ fn certificates(path: &Path) -> Result<RootCertStore, String> {
 /// Certificate and key, both or neither.
 fn tls(r: &mut Reader) -> impl FnOnce(&Valid) -> Option<Arc<ServerConfig>> + use<> {
     let chain = r.optional_with("http.tls_cert_file", |path| {
-        let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+        let read =
+            CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         read.map_err(|error| format!("cannot be read as PEM certificates: {error}"))
     });
     let key = r.optional_with("http.tls_key_file", |path| {
@@ -225,14 +226,14 @@ fn tls(r: &mut Reader) -> impl FnOnce(&Valid) -> Option<Arc<ServerConfig>> + use
 }
 
 fn server_tls(
-    chain: &Vec<CertificateDer<'static>>,
+    chain: &[CertificateDer<'static>],
     key: &PrivateKeyDer<'static>,
 ) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(chain.clone(), key.clone_key())?;
+        .with_single_cert(chain.to_vec(), key.clone_key())?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
