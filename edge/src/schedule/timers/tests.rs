@@ -45,6 +45,9 @@ fn hiding(name: &str, seconds: u32) -> Content {
     }
 }
 
+/// What is told of an event: its name, the moment, the cause, and the occurrence if one has begun.
+type Line = (String, i64, Cause, Option<(i64, i64)>);
+
 /// One region, looked at.
 struct Desk {
     timers: Timers,
@@ -86,8 +89,8 @@ impl Desk {
         self.timers.look(&REGION.parse().unwrap(), news, at)
     }
 
-    /// What is told at a moment: event, moment, cause, and the occurrence begun.
-    fn told(&mut self, now: i64) -> Vec<(String, i64, Cause, Option<(i64, i64)>)> {
+    /// What is told at a moment.
+    fn told(&mut self, now: i64) -> Vec<Line> {
         let switches = self.look(now).switches;
         let told = |switch: Switch| {
             let begun = match switch.to {
@@ -105,16 +108,11 @@ impl Desk {
     }
 }
 
-fn on(
-    name: &str,
-    at: i64,
-    cause: Cause,
-    o: (i64, i64),
-) -> (String, i64, Cause, Option<(i64, i64)>) {
+fn on(name: &str, at: i64, cause: Cause, o: (i64, i64)) -> Line {
     (name.to_owned(), at, cause, Some(o))
 }
 
-fn off(name: &str, at: i64, cause: Cause) -> (String, i64, Cause, Option<(i64, i64)>) {
+fn off(name: &str, at: i64, cause: Cause) -> Line {
     (name.to_owned(), at, cause, None)
 }
 
