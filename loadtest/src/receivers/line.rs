@@ -302,8 +302,10 @@ mod tests {
         line.close();
         let mut sent = Vec::new();
         listener.accept().unwrap().0.read_to_end(&mut sent).unwrap();
-        assert_eq!(sent[..2], [0x81, 0xfe]);
-        let text = std::str::from_utf8(&sent[8..]).unwrap();
+        // One masked text frame of less than 126 bytes: two bytes of header, four of a mask of zeros.
+        assert_eq!(usize::from(sent[1]), 0x80 + sent.len() - 6);
+        assert_eq!(sent[0], 0x81);
+        let text = std::str::from_utf8(&sent[6..]).unwrap();
         let Ok(ClientMessage::Ack(ack)) = ClientMessage::parse(text) else {
             panic!("{text}");
         };
