@@ -219,7 +219,7 @@ pub(crate) const MAX_ATTRIBUTES: usize = 32;
 /// sees nothing of so short a wait.
 pub(crate) const PASS_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Events evaluated for somebody before others have their turn: about a millisecond of a core.
+/// Events evaluated for one game server's players before others have their turn: a fifth of a millisecond of a core.
 pub(crate) const EVALUATIONS: usize = 20_000;
 
 /// What one game server's players may take: 10,000 of 1.6 KB, which is a few keys and a dozen attributes each.

@@ -1,5 +1,6 @@
 //! What players are told, and when; [`laws`] for whatever happens in whatever order.
 
+mod cost;
 mod laws;
 mod sizes;
 
