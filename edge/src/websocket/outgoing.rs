@@ -5,9 +5,11 @@
 //! whatever order demands that they go out in.
 
 use std::io;
+use std::net::Shutdown;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
+use socket2::SockRef;
 use tokio::net::tcp::OwnedWriteHalf;
 
 /// The sending half of a connection, to be written to without waiting.
@@ -36,6 +38,10 @@ pub trait Outlet: Send + Sync + 'static {
     fn poll_flush(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
+
+    /// Says that nothing more comes, while the other side may still be read: who closes a WebSocket waits for that. What
+    /// is not with the system yet is lost.
+    fn hang_up(&self);
 }
 
 impl Outlet for OwnedWriteHalf {
@@ -45,6 +51,11 @@ impl Outlet for OwnedWriteHalf {
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.as_ref().poll_write_ready(cx)
+    }
+
+    fn hang_up(&self) {
+        // It fails on what is closed already.
+        let _ = SockRef::from(self.as_ref()).shutdown(Shutdown::Write);
     }
 }
 

@@ -5,11 +5,13 @@
 //! flushed, and leaves what is not to the connection's own task.
 
 use std::io;
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -69,13 +71,18 @@ impl Outlet for TlsOutlet {
     fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.0.lock()).poll_flush(cx)
     }
-}
 
-impl Drop for TlsOutlet {
-    fn drop(&mut self) {
+    fn hang_up(&self) {
         let mut stream = self.0.lock();
         stream.get_mut().1.send_close_notify();
         // If it does not go out now, the end of the connection says it too.
         let _ = Pin::new(&mut *stream).poll_flush(&mut Context::from_waker(Waker::noop()));
+        let _ = SockRef::from(stream.get_ref().0).shutdown(Shutdown::Write);
+    }
+}
+
+impl Drop for TlsOutlet {
+    fn drop(&mut self) {
+        self.hang_up();
     }
 }

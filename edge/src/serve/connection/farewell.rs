@@ -89,6 +89,7 @@ pub(super) async fn say<R: AsyncRead + Unpin>(
         }
         send(&mut outgoing, outlet, words.close).await?;
         poll_fn(|cx| outgoing.poll_flush(outlet, cx)).await?;
+        outlet.hang_up();
         // A moment for the answer: a socket closed with something unread loses what was just sent.
         reader.drain().await;
         io::Result::Ok(())

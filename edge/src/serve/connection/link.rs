@@ -89,7 +89,7 @@ pub(in crate::serve) enum Lack {
     /// Tell its players; with how often the clock has switched something.
     Players(Arc<Published>, u64),
     /// Say this.
-    Word(ServerMessage),
+    Word(Box<ServerMessage>),
 }
 
 impl<O: Outlet> Link<O> {
@@ -164,7 +164,7 @@ impl Link {
     pub(super) fn lack(&self, now: Timestamp) -> Option<Lack> {
         let mut state = self.state.lock();
         if let Some(word) = state.word(&self.region, now) {
-            return Some(Lack::Word(word));
+            return Some(Lack::Word(Box::new(word)));
         }
         let lack = self
             .region

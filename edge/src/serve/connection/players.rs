@@ -21,7 +21,7 @@ use crate::websocket::frame;
 pub(super) struct Players {
     wants: Wants,
     /// At level Watch.
-    watch: Option<Watch>,
+    watch: Option<Box<Watch>>,
     /// Until the next pass may begin.
     pause: Option<Pin<Box<Sleep>>>,
     /// What is to be answered.
@@ -33,7 +33,7 @@ impl Players {
         let watches = entry.level == Level::Watch;
         Self {
             wants: entry.wants.clone(),
-            watch: watches.then(|| Watch::new(&serving.watched)),
+            watch: watches.then(|| Box::new(Watch::new(&serving.watched))),
             pause: None,
             query: None,
         }
@@ -57,7 +57,7 @@ impl Players {
     }
 }
 
-impl<R: AsyncRead + Unpin> Connection<'_, R> {
+impl<R: AsyncRead + Unpin> Connection<R> {
     pub(super) fn watch(&mut self, players: WatchMessage) -> Result<(), End> {
         let Some(watch) = &mut self.players.watch else {
             return self.refuse_watch("watch");
@@ -135,7 +135,7 @@ impl<R: AsyncRead + Unpin> Connection<'_, R> {
             wants,
             watch: Some(watch),
             ..
-        } = &mut *self.players
+        } = &mut self.players
         else {
             return Ok(());
         };

@@ -40,6 +40,8 @@ impl Outlet for Arc<Pipe> {
             Poll::Pending
         }
     }
+
+    fn hang_up(&self) {}
 }
 
 fn flush(outgoing: &mut Outgoing, pipe: &Arc<Pipe>) -> bool {

@@ -57,6 +57,14 @@ impl Outlet for Near {
         line.writer = Some(cx.waker().clone());
         Poll::Pending
     }
+
+    fn hang_up(&self) {
+        let mut line = self.0.lock();
+        line.hung_up = true;
+        if let Some(reader) = line.reader.take() {
+            reader.wake();
+        }
+    }
 }
 
 impl AsyncRead for Far {
@@ -82,10 +90,6 @@ impl AsyncRead for Far {
 
 impl Drop for Near {
     fn drop(&mut self) {
-        let mut line = self.0.lock();
-        line.hung_up = true;
-        if let Some(reader) = line.reader.take() {
-            reader.wake();
-        }
+        self.hang_up();
     }
 }
