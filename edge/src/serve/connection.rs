@@ -39,6 +39,7 @@ use tracing::warn;
 
 use super::Serving;
 use super::registry::Place;
+use super::shard::Seat;
 use crate::replica::{Press, Published, Step, Told};
 use crate::websocket::{Event, Lost, Outgoing, Outlet, Reader, Violation, frame};
 
@@ -103,66 +104,82 @@ fn parse(serving: &Serving, text: &str) -> Result<ClientMessage, End> {
     Ok(message)
 }
 
-/// Serves a game server until one of the two has had enough.
-pub(super) async fn serve<R, O>(
+/// Serves a game server until one of the two has had enough. What begins and ends a connection is boxed, and gone while
+/// it lasts.
+pub(super) fn serve<R, O>(
+    serving: Serving,
+    reader: Reader<R>,
+    outlet: O,
+    claims: Arc<Claims>,
+    place: Place,
+) -> impl Future<Output = ()> + Send
+where
+    R: AsyncRead + Unpin + Send,
+    O: Outlet,
+{
+    let opening = Box::pin(open(serving, reader, outlet, claims, place));
+    async move {
+        if let Some(mut connection) = opening.await {
+            let Err(end) = connection.serve().await;
+            Box::pin(connection.close(end)).await;
+        }
+    }
+}
+
+/// Greets a game server. `None` if there is none to be served.
+async fn open<R, O>(
     serving: Serving,
     mut reader: Reader<R>,
     outlet: O,
     claims: Arc<Claims>,
     place: Place,
-) where
+) -> Option<Box<Connection<R>>>
+where
     R: AsyncRead + Unpin,
     O: Outlet,
 {
     serving.metrics.servers.opened.inc();
     let mut outgoing = Outgoing::default();
     let greeting = greeting::greet(&serving, &mut reader, &mut outgoing, &outlet, &claims);
-    let entry = match Box::pin(greeting).await {
+    let entry = match greeting.await {
         Ok(entry) => entry,
         Err(end) => {
-            if let Some(words) = Words::of(&serving, &claims.subject, end, false) {
-                Box::pin(farewell::say(words, &mut reader, outgoing, &outlet)).await;
-            }
-            return;
+            let words = Words::of(&serving, &claims.subject, end, false)?;
+            farewell::say(words, &mut reader, outgoing, &outlet).await;
+            return None;
         }
     };
     let players = Players::new(&serving, &entry);
     let link = Link::open(entry, &claims, outlet, outgoing);
-    let seat = serving.shards.seat(&link);
-    let mut connection = Connection {
-        serving: &serving,
-        reader: &mut reader,
-        link: &link,
+    Some(Box::new(Connection {
+        seat: serving.shards.seat(&link),
+        serving,
+        reader,
+        link,
         claims,
-        place: &place,
+        place,
         rate: Rate::new(Instant::now()),
         reply: None,
         pieces: None,
-        players: Box::new(players),
-    };
-    let end = connection.run().await;
-    let subject = connection.claims.subject.clone();
-    drop(seat);
-    let (outgoing, told_to_go) = link.last_words();
-    if let Some(words) = Words::of(&serving, &subject, end, told_to_go) {
-        Box::pin(farewell::say(words, &mut reader, outgoing, link.outlet())).await;
-    }
+        players,
+    }))
 }
 
 /// A greeted game server, as its own task knows it.
-struct Connection<'a, R> {
-    serving: &'a Serving,
-    reader: &'a mut Reader<R>,
-    link: &'a Link,
+struct Connection<R> {
+    serving: Serving,
+    reader: Reader<R>,
+    link: Arc<Link>,
+    seat: Option<Seat>,
     claims: Arc<Claims>,
-    place: &'a Place,
+    place: Place,
     rate: Rate,
     /// The answer to what it said last. Nothing more is heard before that is sent.
     reply: Option<Bytes>,
     /// What is left of a snapshot.
     pieces: Option<Box<Pieces>>,
     /// What it has said of its players.
-    players: Box<Players>,
+    players: Players,
 }
 
 /// A snapshot on its way.
@@ -183,12 +200,7 @@ enum Due {
     Pause,
 }
 
-impl<R: AsyncRead + Unpin> Connection<'_, R> {
-    async fn run(&mut self) -> End {
-        let Err(end) = self.serve().await;
-        end
-    }
-
+impl<R: AsyncRead + Unpin> Connection<R> {
     async fn serve(&mut self) -> Result<Infallible, End> {
         self.reply = Some(self.welcome()?);
         loop {
@@ -203,6 +215,16 @@ impl<R: AsyncRead + Unpin> Connection<'_, R> {
                 Due::Next => {}
                 Due::Pause => yield_now().await,
             }
+        }
+    }
+
+    async fn close(mut self: Box<Self>, end: End) {
+        // No shard writes to it any more.
+        self.seat = None;
+        let (outgoing, told_to_go) = self.link.last_words();
+        let words = Words::of(&self.serving, &self.claims.subject, end, told_to_go);
+        if let Some(words) = words {
+            farewell::say(words, &mut self.reader, outgoing, self.link.outlet()).await;
         }
     }
 
@@ -247,7 +269,7 @@ impl<R: AsyncRead + Unpin> Connection<'_, R> {
     }
 
     fn take(&mut self, text: &str) -> Result<(), End> {
-        match parse(self.serving, text)? {
+        match parse(&self.serving, text)? {
             ClientMessage::Ack(ack) => self.link.ack(&ack, self.serving.clock.now()),
             ClientMessage::Nack(nack) => self.link.nack(&nack),
             ClientMessage::Token(renewal) => self.renew(&renewal)?,

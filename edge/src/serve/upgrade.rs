@@ -5,6 +5,7 @@
 
 mod admission;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,6 @@ use liveevents_protocol::limits::{HELLO_DEADLINE, MAX_CLIENT_MESSAGE};
 use liveevents_protocol::message::{SUBPROTOCOL, TOKEN_SUBPROTOCOL};
 use liveevents_service::http::{ApiError, Caller};
 use liveevents_service::token::{Claims, Role};
-use tokio::io::AsyncRead;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
@@ -28,7 +28,7 @@ use super::Serving;
 use super::connection;
 use super::registry::{Full, Place};
 use crate::limits::FULL_RETRY;
-use crate::websocket::{Outlet, Reader, accept, socket, tls, upgraded};
+use crate::websocket::{Reader, accept, socket, tls, upgraded};
 
 pub(super) async fn subscribe(
     State(serving): State<Serving>,
@@ -146,40 +146,52 @@ impl Refusal {
     }
 }
 
-async fn connect(serving: Serving, upgrade: OnUpgrade, claims: Arc<Claims>, place: Place) {
-    let Some(upgraded) = Box::pin(upgraded(upgrade, HELLO_DEADLINE)).await else {
-        return debug!("the upgrade came to nothing");
+/// The connection, from the answer to the request to its end. How it is opened is gone while it lasts.
+fn connect(
+    serving: Serving,
+    upgrade: OnUpgrade,
+    claims: Arc<Claims>,
+    place: Place,
+) -> impl Future<Output = ()> + Send {
+    let abort = serving.abort.clone();
+    let opening = Box::pin(open(serving, upgrade, claims, place));
+    async move {
+        if let Some(served) = opening.await {
+            tokio::select! {
+                () = abort.cancelled() => {}
+                () = served => {}
+            }
+        }
+    }
+}
+
+/// What serves it, over whatever the request came.
+async fn open(
+    serving: Serving,
+    upgrade: OnUpgrade,
+    claims: Arc<Claims>,
+    place: Place,
+) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+    let Some(upgraded) = upgraded(upgrade, HELLO_DEADLINE).await else {
+        debug!("the upgrade came to nothing");
+        return None;
     };
     match socket::<TcpStream>(upgraded) {
         Ok((stream, read)) => {
             let (input, output) = stream.into_split();
             let reader = Reader::new(input, read, MAX_CLIENT_MESSAGE);
-            serve(serving, reader, output, claims, place).await;
+            let served = connection::serve(serving, reader, output, claims, place);
+            Some(Box::pin(served))
         }
-        Err(upgraded) => match socket::<TlsStream<TcpStream>>(upgraded) {
-            Ok((stream, read)) => {
-                let (input, output) = tls::split(stream);
-                let reader = Reader::new(input, read, MAX_CLIENT_MESSAGE);
-                Box::pin(serve(serving, reader, output, claims, place)).await;
-            }
-            Err(_) => debug!("the upgraded connection is not a socket"),
-        },
-    }
-}
-
-async fn serve<R, O>(
-    serving: Serving,
-    reader: Reader<R>,
-    outlet: O,
-    claims: Arc<Claims>,
-    place: Place,
-) where
-    R: AsyncRead + Unpin,
-    O: Outlet,
-{
-    let abort = serving.abort.clone();
-    tokio::select! {
-        () = abort.cancelled() => {}
-        () = connection::serve(serving, reader, outlet, claims, place) => {}
+        Err(upgraded) => {
+            let Ok((stream, read)) = socket::<TlsStream<TcpStream>>(upgraded) else {
+                debug!("the upgraded connection is not a socket");
+                return None;
+            };
+            let (input, output) = tls::split(stream);
+            let reader = Reader::new(input, read, MAX_CLIENT_MESSAGE);
+            let served = connection::serve(serving, reader, output, claims, place);
+            Some(Box::pin(served))
+        }
     }
 }

@@ -441,3 +441,27 @@ async fn the_edge_s_own_ping_does_not_break_what_waits() {
     assert_eq!(server.update().await, Version(1));
     assert!(world.shards.try_join_next().is_none(), "a shard has ended");
 }
+
+#[tokio::test]
+async fn an_idle_connection_is_small() {
+    type Line = tokio::net::tcp::OwnedReadHalf;
+    let world = World::new();
+    let (near, _far) = pipe(PIPE);
+    let (input, _output) = simplex(PIPE);
+    let reader = Reader::new(input, Bytes::new(), 1024);
+    let claims = Arc::new(Claims {
+        installation: world.serving.installation.clone(),
+        subject: "gs-1".to_owned(),
+        role: Role::GameServer,
+        regions: Vec::new(),
+        id: TokenId(Uuid::nil()),
+        issued_at: NOW,
+        expires_at: NOW,
+    });
+    let place = world.serving.registry.place(claims.id).ok().unwrap();
+    let future = serve(world.serving.clone(), reader, near, claims, place);
+    // Ten thousand times: a kilobyte more here is ten megabytes more, and 4 KiB are promised for all of it.
+    assert!(size_of_val(&future) <= 256, "{}", size_of_val(&future));
+    assert!(size_of::<Connection<Line>>() <= 512);
+    assert!(size_of::<Link<tokio::net::tcp::OwnedWriteHalf>>() <= 768);
+}
