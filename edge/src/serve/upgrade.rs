@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use hyper::upgrade::OnUpgrade;
 use liveevents_protocol::limits::{HELLO_DEADLINE, MAX_CLIENT_MESSAGE};
 use liveevents_protocol::message::{SUBPROTOCOL, TOKEN_SUBPROTOCOL};
@@ -49,7 +49,7 @@ pub(super) async fn subscribe(
         Err(refusal) => {
             let refused = &serving.metrics.fanout.refused;
             refused.with_label_values(&[refusal.as_str()]).inc();
-            return refusal.answer();
+            return Err(refusal.answer());
         }
     };
     let headers = handshake.response.headers_mut();
@@ -118,31 +118,25 @@ impl Refusal {
         }
     }
 
-    fn answer(self) -> Result<Response, ApiError> {
+    fn answer(self) -> ApiError {
         let (message, retry_after) = match self {
-            Self::Draining => ("this edge is about to end; take another", FULL_RETRY),
             Self::Full(Full::Token) => {
-                return Err(ApiError::TooMany {
+                return ApiError::TooMany {
                     message: "this token has as many connections as it may have".to_owned(),
                     retry_after: FULL_RETRY,
-                });
+                };
             }
+            Self::Draining => ("this edge is about to end; take another", FULL_RETRY),
             Self::Full(Full::Edge) => (
                 "this edge takes no more game servers now; another one may",
                 FULL_RETRY,
             ),
             Self::Crowd(after) => ("too many game servers come at once", after),
         };
-        let refusal = ApiError::Unavailable {
+        ApiError::Crowded {
             message: message.to_owned(),
-            cause: None,
-        };
-        let mut response = refusal.into_response();
-        // Whole seconds, and not too early.
-        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-        let headers = response.headers_mut();
-        headers.insert(header::RETRY_AFTER, seconds.max(1).into());
-        Ok(response)
+            retry_after,
+        }
     }
 }
 

@@ -73,6 +73,15 @@ pub enum ApiError {
         /// When there may be room again.
         retry_after: Duration,
     },
+    /// 503: nothing is wrong here but that too many come, or that this server is about to end. They come by the thousand,
+    /// so it is counted and not logged.
+    #[error("{message}")]
+    Crowded {
+        /// What is not taken.
+        message: String,
+        /// When to come again.
+        retry_after: Duration,
+    },
     /// 500: our fault. The caller learns nothing but the trace id.
     #[error("something went wrong on our side; the trace id finds it in our logs")]
     Internal(#[source] BoxError),
@@ -222,7 +231,9 @@ impl ApiError {
                 (StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED")
             }
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
-            Self::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+            Self::Crowded { .. } | Self::Unavailable { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
+            }
         }
     }
 
@@ -256,6 +267,8 @@ impl ApiError {
 pub(super) struct Refusal {
     pub(super) code: &'static str,
     pub(super) reason: String,
+    /// Whether somebody may want to know of this very one.
+    pub(super) notable: bool,
 }
 
 #[derive(Serialize)]
@@ -279,6 +292,7 @@ impl IntoResponse for ApiError {
         let refusal = Refusal {
             code,
             reason: self.reason(),
+            notable: !matches!(self, Self::Crowded { .. }),
         };
         let (trace_id, timestamp) = trace::now();
         let body = Envelope {
@@ -300,8 +314,10 @@ impl IntoResponse for ApiError {
             Self::RateLimited { limit, retry_after } => {
                 quota::tell_refused(limit, retry_after, headers);
             }
-            Self::TooMany { retry_after, .. } => {
-                headers.insert(header::RETRY_AFTER, retry_after.as_secs().max(1).into());
+            Self::TooMany { retry_after, .. } | Self::Crowded { retry_after, .. } => {
+                // Whole seconds, and not too early.
+                let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+                headers.insert(header::RETRY_AFTER, seconds.max(1).into());
             }
             _ => {}
         }

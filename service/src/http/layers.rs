@@ -21,7 +21,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use tower::Service;
 use tower::layer::layer_fn;
-use tracing::{Instrument, Span, debug_span, error, info, info_span, warn};
+use tracing::{Instrument, Span, debug, debug_span, error, info, info_span, warn};
 
 use super::error::{ApiError, Refusal};
 use super::trace::{self, TraceId};
@@ -149,9 +149,11 @@ async fn observe(
     trace::scope(id, clock, answer).instrument(span).await
 }
 
-fn log(status: StatusCode, Refusal { code, reason }: &Refusal) {
+fn log(status: StatusCode, refusal: &Refusal) {
+    let Refusal { code, reason, .. } = refusal;
     let status = status.as_u16();
     match status {
+        _ if !refusal.notable => debug!(status, code, reason, "request refused"),
         500 => error!(status, code, reason, "request failed"),
         501.. => warn!(status, code, reason, "request failed"),
         _ => info!(status, code, reason, "request refused"),

@@ -148,6 +148,7 @@ fn app() -> (Router, Metrics, Authority) {
             get(|_: axum::extract::WebSocketUpgrade| async {}),
         )
         .route("/limited", get(limited))
+        .route("/crowded", get(crowded))
         .route(
             "/upload",
             post(|body: axum::body::Bytes| async move { body.len().to_string() }),
@@ -180,6 +181,13 @@ async fn panicking() -> StatusCode {
 async fn limited() -> ApiError {
     ApiError::RateLimited {
         limit: 10,
+        retry_after: std::time::Duration::from_millis(1500),
+    }
+}
+
+async fn crowded() -> ApiError {
+    ApiError::Crowded {
+        message: "too many come".to_owned(),
         retry_after: std::time::Duration::from_millis(1500),
     }
 }

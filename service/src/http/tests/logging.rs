@@ -24,19 +24,26 @@ impl io::Write for Keep {
     }
 }
 
-/// Asks, and gives the log of it, one JSON object a line.
-///
 /// One subscriber for all threads: with one per test, tests beside it that have none can switch
 /// its spans off, for whether a span is wanted is remembered for the whole process.
-async fn logged(method: &str, path: &str, authorization: &str) -> Vec<Value> {
+fn start_logging() {
     static START: Once = Once::new();
     START.call_once(|| {
         let subscriber = logs::subscriber(Format::Json, &"info".parse().unwrap(), || Keep);
         tracing::subscriber::set_global_default(subscriber).unwrap();
     });
     KEPT.take();
+}
+
+/// Asks, and gives the log of it, one JSON object a line.
+async fn logged(method: &str, path: &str, authorization: &str) -> Vec<Value> {
+    start_logging();
     let request = request(method, path).header(header::AUTHORIZATION, authorization);
     send(request.body(Body::empty()).unwrap()).await;
+    kept()
+}
+
+fn kept() -> Vec<Value> {
     let lines = String::from_utf8(KEPT.take()).unwrap();
     let lines = lines
         .lines()
@@ -101,4 +108,42 @@ async fn a_refusal_is_logged_by_route_and_code_and_repeats_nothing_that_was_sent
         );
     }
     assert!(logged("GET", "/events/fest", "").await.is_empty());
+}
+
+#[tokio::test]
+async fn who_logs_nothing_has_no_span_and_is_found_by_trace_id_when_refused_all_the_same() {
+    for (spans, expected) in [(Spans::Every, "true"), (Spans::Debugging, "false")] {
+        start_logging();
+        let spanned = || async { (!tracing::Span::current().is_none()).to_string() };
+        let fail = || async { Err::<(), _>(ApiError::internal("hunter2")) };
+        let router = Router::new()
+            .route("/spanned", get(spanned))
+            .route("/fail", get(fail));
+        let metrics = HttpMetrics::new(&Metrics::new().unwrap()).unwrap();
+        let router = layers(router, Clock::fixed(now()), metrics, spans);
+        let ask = |path| {
+            let request = request("GET", path).body(Body::empty()).unwrap();
+            router.clone().oneshot(request)
+        };
+        assert_eq!(text(ask("/spanned").await.unwrap()).await, expected);
+        assert!(kept().is_empty());
+        ask("/fail").await.unwrap();
+        let lines = kept();
+        let span = json!({"name": "request", "trace": TRACE, "method": "GET", "route": "/fail"});
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(
+            (&lines[0]["message"], &lines[0]["span"]),
+            (&json!("request failed"), &span)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_crowd_is_told_when_to_come_again_and_does_not_fill_the_log() {
+    assert!(logged("GET", "/crowded", "").await.is_empty());
+    let request = request("GET", "/crowded").body(Body::empty()).unwrap();
+    let answer = send(request).await;
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    // Not before the time.
+    assert_eq!(answer.headers()[header::RETRY_AFTER], "2");
 }
