@@ -20,6 +20,10 @@ pub(crate) const DELTAS_KEPT: usize = 2_048;
 /// One piece of a snapshot, as JSON, unless one entry alone is larger: what is kept for a receiver that takes its time.
 pub(crate) const SNAPSHOT_PIECE: usize = 256 * 1024;
 
+/// Versions after it that a snapshot serves, with what changed since. At 20 changes a second it is made every three
+/// seconds and not 20 times in each; the delta beside it is a fraction of it.
+pub(crate) const SNAPSHOT_SERVES: u64 = 64;
+
 /// Versions of which a receiver need not be told that they were not for it. Then it is: else its position would fall
 /// below the floor, and a reconnect cost a snapshot.
 pub(crate) const SPARED: u64 = 256;

@@ -109,7 +109,7 @@ fn by_way_of(address: SocketAddr) -> (String, String) {
 
 async fn serves(edge: &Edge, world: &World, version: u64) {
     let mut server = GameServer::subscribe(edge, &world.token(), None).await;
-    assert_eq!(server.update().await, world.cursor(version));
+    server.until(world.cursor(version)).await;
     assert!(
         server
             .state

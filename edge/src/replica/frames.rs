@@ -1,9 +1,10 @@
 //! What receivers are sent, as frames ready for the wire, encoded once for all of them.
 //!
 //! Nothing is encoded before somebody needs it. What many need at once is encoded by the first; the others wait for
-//! it. Deltas are kept by the version that they start from and by filter, snapshots by filter, and all of them for as
-//! long as the state that they tell is in force, or somebody is still being sent it.
+//! it. Deltas are kept by the version that they start from and by filter, for as long as the state that they lead to is in
+//! force, or somebody is still being sent it; snapshots by filter, and for a while longer ([`Base`]).
 
+mod base;
 mod pieces;
 
 use std::collections::HashMap;
@@ -20,8 +21,10 @@ use parking_lot::Mutex;
 use prometheus::IntCounter;
 use tokio::sync::OnceCell;
 
-use crate::limits::{DELTAS_KEPT, INLINE_ENTRIES, MAX_FILTERS, SPARED};
+use crate::limits::{DELTAS_KEPT, INLINE_ENTRIES, SPARED};
 use crate::websocket::frame;
+
+pub(super) use base::Base;
 
 /// Which events a receiver wants; `None` is all of them.
 pub(crate) type Selection = Option<Arc<Filter>>;
@@ -55,33 +58,9 @@ pub(crate) struct Press<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     deltas: Kept<(Version, Selection), Told>,
-    snapshots: Kept<Selection, Arc<[Bytes]>>,
 }
 
 impl Frames {
-    /// The pieces of a snapshot, in order.
-    pub(super) async fn snapshot(
-        &self,
-        state: &RegionState,
-        selection: &Selection,
-        committed_at: Option<Timestamp>,
-        press: Press<'_>,
-    ) -> Result<Arc<[Bytes]>, MessageError> {
-        let encode = || async {
-            press.encodings.snapshots.inc();
-            let (state, selection) = (state.clone(), selection.clone());
-            // Always long.
-            off_the_runtime(move || {
-                let everything = Filter::default();
-                let filter = selection.as_deref().unwrap_or(&everything);
-                pieces::encode(state.snapshot_for(filter), press.now, committed_at)
-            })
-            .await
-        };
-        let key = selection.clone();
-        self.snapshots.find(key, MAX_FILTERS, encode).await
-    }
-
     /// `from` is at or above the state's floor and at or below its version.
     pub(super) async fn delta(
         &self,
@@ -141,6 +120,10 @@ impl<K, V> Default for Kept<K, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> Kept<K, V> {
+    fn is_empty(&self) -> bool {
+        self.0.lock().is_empty()
+    }
+
     /// Of as many as `limit` are kept; one more is made for whoever asks, and for nobody else.
     async fn find<M: Future<Output = Result<V, MessageError>>>(
         &self,

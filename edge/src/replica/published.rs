@@ -10,7 +10,7 @@ use liveevents_protocol::state::RegionState;
 use liveevents_protocol::version::{Epoch, Version};
 
 use super::Quarantine;
-use super::frames::{Frames, Press, Selection, Told};
+use super::frames::{Base, Frames, Press, Selection, Told};
 use super::offers::Offers;
 
 /// A region's state as of one position. Immutable, but for the bytes that are made of it when first asked for.
@@ -23,6 +23,8 @@ pub(crate) struct Published {
     confirmed: Option<Cursor>,
     quarantine: Quarantine,
     frames: Frames,
+    /// Of this state, or of one that it continues.
+    base: Arc<Base>,
     offers: OnceLock<Offers>,
 }
 
@@ -55,6 +57,7 @@ impl Published {
             epoch: state.epoch(),
             version: state.version(),
         });
+        let base = Arc::new(Base::new(state.clone(), committed_at));
         Self {
             state,
             sealed,
@@ -62,6 +65,7 @@ impl Published {
             confirmed,
             quarantine: Quarantine::default(),
             frames: Frames::default(),
+            base,
             offers: OnceLock::new(),
         }
     }
@@ -93,8 +97,12 @@ impl Published {
     pub(crate) fn continuing(self, held: Option<&Self>) -> Self {
         let held = held.filter(|held| held.state.epoch() == self.state.epoch());
         let offers = held.and_then(|held| held.offers().after(&held.state, &self.state));
+        let base = held
+            .map(|held| &held.base)
+            .filter(|base| base.serves(&self.state));
         Self {
             offers: offers.map_or_else(OnceLock::new, OnceLock::from),
+            base: Arc::clone(base.unwrap_or(&self.base)),
             ..self
         }
     }
@@ -165,19 +173,24 @@ impl Published {
         }
     }
 
-    /// The messages that tell all of it, in order: the same for all who need it.
+    /// The messages that tell all of it, in order, to a receiver that holds `held`: the same for all who need it. And
+    /// where they lead: what changed since then, if anything, is told by a delta.
     ///
     /// # Errors
     /// If it has no JSON form, which no well-formed state has.
     pub(crate) async fn snapshot(
         &self,
+        held: Option<Cursor>,
         selection: &Selection,
         press: Press<'_>,
-    ) -> Result<Arc<[Bytes]>, MessageError> {
-        let committed_at = self.committed_at;
-        self.frames
-            .snapshot(&self.state, selection, committed_at, press)
-            .await
+    ) -> Result<(Arc<[Bytes]>, Cursor), MessageError> {
+        if self.base.advances(held) {
+            let frames = self.base.snapshot(selection, press).await?;
+            return Ok((frames, self.base.cursor()));
+        }
+        // Its filter lets pass what cannot be told from where it is: rare, and made for it alone.
+        let own = Base::new(self.state.clone(), self.committed_at);
+        Ok((own.snapshot(selection, press).await?, self.cursor()))
     }
 
     /// What is told of what changed after `from`, which [`Published::step`] gave: the same for all at the same place.

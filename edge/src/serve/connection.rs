@@ -354,10 +354,12 @@ impl<R: AsyncRead + Unpin> Connection<R> {
         };
         match step {
             Step::Snapshot => {
+                let held = self.link.held();
+                let (frames, to) = published.snapshot(held, selection, press).await?;
                 self.pieces = Some(Box::new(Pieces {
-                    frames: published.snapshot(selection, press).await?,
+                    frames,
                     next: 0,
-                    to: published.cursor(),
+                    to,
                 }));
                 Ok(())
             }

@@ -10,7 +10,7 @@ use prometheus::IntCounter;
 use super::super::history::{assignment, content};
 use super::super::{Encodings, Press, Selection, Step, Told};
 use super::*;
-use crate::limits::{DELTAS_KEPT, SNAPSHOT_PIECE, SPARED};
+use crate::limits::{DELTAS_KEPT, SNAPSHOT_PIECE, SNAPSHOT_SERVES, SPARED};
 
 /// What a client puts together of a frame, or of several one after the other.
 fn message(mut frame: &[u8]) -> ServerMessage {
@@ -129,8 +129,8 @@ async fn every_receiver_at_one_place_is_sent_the_same_bytes() {
         );
         assert_eq!((delta.from, delta.to), (Version(from), Version(4)));
     }
-    let one = published.snapshot(&None, press).await.unwrap();
-    let other = published.snapshot(&None, press).await.unwrap();
+    let (one, _) = published.snapshot(None, &None, press).await.unwrap();
+    let (other, _) = published.snapshot(None, &None, press).await.unwrap();
     assert!(Arc::ptr_eq(&one, &other));
     assert_eq!((counted.deltas.get(), counted.snapshots.get()), (3, 1));
 }
@@ -150,7 +150,7 @@ async fn receivers_with_the_same_filter_share_what_it_lets_pass() {
     for filter in [tagged("rare"), tagged("rare")] {
         let told = published.delta(Version(4), &filter, press).await.unwrap();
         assert_eq!(delta(&told).1.entries.len(), 2);
-        let pieces = published.snapshot(&filter, press).await.unwrap();
+        let (pieces, _) = published.snapshot(None, &filter, press).await.unwrap();
         assert_eq!(assembled(&pieces).assignments.len(), 1);
     }
     assert_eq!((counted.deltas.get(), counted.snapshots.get()), (1, 1));
@@ -215,7 +215,8 @@ async fn a_long_snapshot_comes_in_pieces_that_are_not_long() {
     }
     let published = told(&history, 40);
     let counted = encodings();
-    let pieces = published.snapshot(&None, press(&counted)).await.unwrap();
+    let snapshot = published.snapshot(None, &None, press(&counted));
+    let (pieces, _) = snapshot.await.unwrap();
     assert!(pieces.len() > 3, "{}", pieces.len());
     let longest = pieces.iter().map(Bytes::len).max().unwrap();
     assert!(longest < SNAPSHOT_PIECE + 4 * 1024, "{longest}");
@@ -223,6 +224,61 @@ async fn a_long_snapshot_comes_in_pieces_that_are_not_long() {
     assert!(state.unwrap().same_as(history.state(Version(40))));
     // Nothing at all is a snapshot too.
     let empty = told(&history, 0);
-    let pieces = empty.snapshot(&None, press(&counted)).await.unwrap();
+    let snapshot = empty.snapshot(None, &None, press(&counted));
+    let (pieces, _) = snapshot.await.unwrap();
     assert_eq!(assembled(&pieces).to, Version(0));
+}
+
+#[tokio::test]
+async fn a_snapshot_serves_newcomers_through_the_changes_after_it() {
+    let mut history = sample();
+    let counted = encodings();
+    let mut published = told(&history, 4);
+    let mut bases = Vec::new();
+    for _ in 0..2 * SNAPSHOT_SERVES + 2 {
+        let (pieces, base) = published
+            .snapshot(None, &None, press(&counted))
+            .await
+            .unwrap();
+        let mut state = RegionState::from_snapshot(assembled(&pieces).into_snapshot()).unwrap();
+        assert_eq!(state.version(), base.version);
+        bases.push(base.version.0);
+        if base != published.cursor() {
+            let told = published.delta(base.version, &None, press(&counted)).await;
+            state = state.apply(&delta(&told.unwrap()).1.into_delta()).unwrap();
+        }
+        assert!(state.same_as(published.state()));
+        // Nobody goes back: who holds more than it is sent the newest.
+        let held = Some(published.cursor());
+        let own = published.snapshot(held, &None, press(&counted)).await;
+        assert_eq!(Some(own.unwrap().1), held);
+        history.commit(vec![assignment("sale", 2).into()], NOW);
+        published = told(&history, history.head().0).continuing(Some(&published));
+    }
+    bases.dedup();
+    let step = SNAPSHOT_SERVES + 1;
+    assert_eq!(bases, [4, 4 + step]);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_nobody_needed_serves_nobody() {
+    let mut history = sample();
+    let before = told(&history, 4);
+    history.commit(vec![assignment("sale", 2).into()], NOW);
+    let published = told(&history, 5).continuing(Some(&before));
+    let counted = encodings();
+    let (_, base) = published
+        .snapshot(None, &None, press(&counted))
+        .await
+        .unwrap();
+    assert_eq!(base, published.cursor());
+    // Nor does one of another history.
+    let mut other = History::new("us-east", epoch(6));
+    other.commit(put("new", 1), NOW);
+    let restored = told(&other, 1).continuing(Some(&published));
+    let (_, base) = restored
+        .snapshot(None, &None, press(&counted))
+        .await
+        .unwrap();
+    assert_eq!(base, restored.cursor());
 }

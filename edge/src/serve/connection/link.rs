@@ -216,6 +216,11 @@ impl Link {
         self.cover(from, to);
     }
 
+    /// What it holds, as far as is known.
+    pub(super) fn held(&self) -> Option<Cursor> {
+        self.state.lock().held
+    }
+
     /// It has all up to `to`.
     pub(super) fn has(&self, to: Cursor) {
         self.state.lock().has(to);
