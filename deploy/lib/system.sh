@@ -3,9 +3,11 @@
 
 pids=()
 edges=()
+edge_settings=()
 
 # start_system DIR BIN REGION...: an origin and an edge in each region, of the programs in BIN, with their files in
-# DIR. Sets edges to what liveevents-loadtest wants to hear of them. EDGE_CONNECTIONS bounds each edge's game servers.
+# DIR. Sets edges to what liveevents-loadtest wants to hear of them. What edges are given besides is in
+# edge_settings, as NAME=VALUE.
 start_system() {
   local bin=$2 region
   system=$1
@@ -22,10 +24,9 @@ start_system() {
     LIVEEVENTS_DATA_DIR=$system/origin launch origin "$bin/liveevents-origin"
   for region in "$@"; do
     LIVEEVENTS_REDIS_URL=$REDIS_URL LIVEEVENTS_ORIGINS=$(address origin quic) LIVEEVENTS_REGION=$region \
-      LIVEEVENTS_EDGE_ID=local-$region LIVEEVENTS_GAME_SERVERS_CONNECTIONS=${EDGE_CONNECTIONS-} \
-      LIVEEVENTS_CA_FILE=$system/origin/tls/ca.pem \
+      LIVEEVENTS_EDGE_ID=local-$region LIVEEVENTS_CA_FILE=$system/origin/tls/ca.pem \
       LIVEEVENTS_TRUST_KEY_FILE=$system/origin/trust-key LIVEEVENTS_ENROLMENT_TOKEN_FILE=$system/origin/edge-token \
-      launch "edge-$region" "$bin/liveevents-edge"
+      launch "edge-$region" env "${edge_settings[@]}" "$bin/liveevents-edge"
     edges+=(--edge "$region=http://$(address "edge-$region" http)")
   done
 }
@@ -35,12 +36,13 @@ target_directory() {
   cargo metadata --no-deps --format-version 1 | sed -nE 's/.*"target_directory":"([^"]+)".*/\1/p'
 }
 
-# launch NAME PROGRAM: starts a server in the background and waits until it is ready.
+# launch NAME COMMAND...: starts a server in the background and waits until it is ready.
 launch() {
-  local name=$1 program=$2 ready=$system/$1.json pid
+  local name=$1 ready=$system/$1.json pid
+  shift
   # In a process group of its own a Ctrl-C spares it until the show is over; should this shell be killed, it ends too.
   set -m
-  setpriv --pdeathsig TERM -- "$program" --ready-file "$ready" >"$system/$name.log" 2>&1 9>&- &
+  setpriv --pdeathsig TERM -- "$@" --ready-file "$ready" >"$system/$name.log" 2>&1 9>&- &
   pid=$!
   set +m
   pids+=("$pid")

@@ -15,8 +15,8 @@ use crate::failure::Failure;
 use crate::limits;
 use crate::receivers::Receivers;
 
-/// Players that are asked for.
-const PLAYERS: usize = 100;
+/// Players that are asked for: with fewer, the limit of reads for each would be met.
+const PLAYERS: usize = 1_000;
 
 /// Changes a second of the wave.
 const WAVE: f64 = 20.0;
