@@ -88,7 +88,12 @@ impl Life {
 
 /// Reads from an edge until told to stop: whatever is away, an edge that has answered once goes on, and never goes back.
 /// Gives how often it answered.
-pub(crate) async fn read(url: String, token: String, life: Life, stopped: watch::Receiver<bool>) -> u64 {
+pub(crate) async fn read(
+    url: String,
+    token: String,
+    life: Life,
+    stopped: watch::Receiver<bool>,
+) -> u64 {
     let http = reqwest::Client::builder()
         .timeout(crate::common::LIMIT)
         .build()
