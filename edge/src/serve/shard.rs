@@ -49,21 +49,36 @@ pub(super) struct Seat {
     number: usize,
 }
 
-/// The texts of one pass, by the version that they start from and by filter, which is kept so that no other can take its
-/// address.
-#[derive(Default)]
-pub(super) struct Texts(HashMap<(Version, usize), (Selection, Told)>);
+/// One round through a share: what is offered, in texts by the version that they start from and by filter.
+pub(super) struct Pass {
+    pub(super) published: Arc<Published>,
+    /// The newest notice. One that comes later rings the bell again.
+    pub(super) notice: u64,
+    /// What most need.
+    first: Option<(Version, Selection, Told)>,
+    /// What others do. Filters are kept, so that no other can take one's address.
+    others: HashMap<(Version, usize), (Selection, Told)>,
+}
 
-impl Texts {
+impl Pass {
     /// What changed since a version, if that is known already.
     pub(super) fn find(&self, from: Version, selection: &Selection) -> Option<&Told> {
-        let (_, told) = self.0.get(&(from, identity(selection)))?;
+        if let Some((at, filter, told)) = &self.first
+            && (*at, identity(filter)) == (from, identity(selection))
+        {
+            return Some(told);
+        }
+        let (_, told) = self.others.get(&(from, identity(selection)))?;
         Some(told)
     }
 
     fn keep(&mut self, from: Version, selection: &Selection, told: Told) {
-        let key = (from, identity(selection));
-        self.0.insert(key, (selection.clone(), told));
+        if self.first.is_none() {
+            self.first = Some((from, selection.clone(), told));
+        } else {
+            let key = (from, identity(selection));
+            self.others.insert(key, (selection.clone(), told));
+        }
     }
 }
 
@@ -176,7 +191,12 @@ impl Shard {
         let Some(published) = self.region.load() else {
             return;
         };
-        let mut texts = Texts::default();
+        let mut pass = Pass {
+            notice: self.region.notices().latest(),
+            published,
+            first: None,
+            others: HashMap::new(),
+        };
         let (mut links, mut next) = (Vec::with_capacity(BATCH), 0);
         let (mut written, mut bytes, mut spared) = (0, 0, 0);
         let mut noticed = Noticed::default();
@@ -185,7 +205,7 @@ impl Shard {
             let Some(to) = batch else { break };
             next = to;
             for link in links.drain(..) {
-                match self.offer(serving, &published, &mut texts, &link).await {
+                match offer(serving, &mut pass, &link).await {
                     Offer::Taken(size) => (written, bytes) = (written + 1, bytes + size),
                     Offer::Spared => spared += 1,
                     Offer::Noticed(notices) => noticed.and(&notices),
@@ -200,39 +220,6 @@ impl Shard {
         serving.metrics.fanout.shard_writes.inc_by(written);
         serving.metrics.fanout.spared.inc_by(spared);
         noticed.count(servers);
-    }
-
-    async fn offer(
-        &self,
-        serving: &Serving,
-        published: &Published,
-        texts: &mut Texts,
-        link: &Link,
-    ) -> Offer {
-        let offer = link.offer(published, texts);
-        let Offer::Wants(from) = offer else {
-            return offer;
-        };
-        // Who is alone at its place sees to itself.
-        if texts.0.len() >= TEXTS_A_PASS {
-            link.wake();
-            return Offer::Left;
-        }
-        let press = Press {
-            now: serving.clock.now(),
-            encodings: &serving.metrics.encodings,
-        };
-        match published.delta(from, link.selection(), press).await {
-            Ok(told) => {
-                texts.keep(from, link.selection(), told);
-                link.offer(published, texts)
-            }
-            Err(failure) => {
-                error!(error = %failure, "a change cannot be printed");
-                link.wake();
-                Offer::Left
-            }
-        }
     }
 
     /// Looks after everybody.
@@ -265,6 +252,33 @@ impl Shard {
         if let Some(ahead) = ahead {
             // Another edge may have written since the last look.
             serving.cache.look(self.region.id(), ahead);
+        }
+    }
+}
+
+async fn offer(serving: &Serving, pass: &mut Pass, link: &Link) -> Offer {
+    let offer = link.offer(pass);
+    let Offer::Wants(from) = offer else {
+        return offer;
+    };
+    // Who is alone at its place sees to itself.
+    if pass.others.len() >= TEXTS_A_PASS {
+        link.wake();
+        return Offer::Left;
+    }
+    let press = Press {
+        now: serving.clock.now(),
+        encodings: &serving.metrics.encodings,
+    };
+    match pass.published.delta(from, link.selection(), press).await {
+        Ok(told) => {
+            pass.keep(from, link.selection(), told);
+            link.offer(pass)
+        }
+        Err(failure) => {
+            error!(error = %failure, "a change cannot be printed");
+            link.wake();
+            Offer::Left
         }
     }
 }

@@ -46,7 +46,13 @@ pub trait Outlet: Send + Sync + 'static {
 
 impl Outlet for OwnedWriteHalf {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Self::try_write(self, bytes)
+        // Straight to the system: to ask the runtime first whether there is room costs a look into memory that nobody
+        // else looks at, for each of thousands, and there nearly always is.
+        match SockRef::from(self.as_ref()).send(bytes) {
+            // Now the runtime has to hear of it, or it would wait for nothing.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Self::try_write(self, bytes),
+            written => written,
+        }
     }
 
     fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -33,26 +33,31 @@ pub(in crate::serve) use notices::Noticed;
 pub(in crate::serve) use offer::{Look, Offer};
 
 /// See the module.
+///
+/// Thousands are gone through for each change, and what costs is to fetch them from memory: what that looks at lies
+/// together, at the front.
+#[repr(C)]
 pub(in crate::serve) struct Link<O: ?Sized = dyn Outlet> {
-    region: Arc<Region>,
-    level: Level,
     selection: Selection,
-    receiver: Receiver,
+    level: Level,
     state: Mutex<State>,
+    region: Arc<Region>,
+    receiver: Receiver,
     outlet: O,
 }
 
+#[repr(C)]
 struct State {
-    outgoing: Outgoing,
+    busy: bool,
     /// The last write found no room at all, and left nothing behind: what is next is chosen when there is some.
     full: bool,
-    busy: bool,
-    /// What the game server was sent last, or says that it holds.
-    held: Option<Cursor>,
-    /// Up to where nothing is lacking: beyond `held` where there was nothing for it since.
-    reached: Option<Cursor>,
     /// Whether it is ahead and has been told.
     told_ahead: bool,
+    /// Up to where nothing is lacking: beyond `held` where there was nothing for it since.
+    reached: Option<Cursor>,
+    /// What the game server was sent last, or says that it holds.
+    held: Option<Cursor>,
+    outgoing: Outgoing,
     /// The last notice that it was sent, or was not to be sent.
     noticed: u64,
     /// At level Watch: as of what all its players have been told.

@@ -11,9 +11,9 @@ use tokio::time::Instant;
 
 use super::{Link, Noticed, State, Word};
 use crate::limits::{MISSED_PINGS, PING_INTERVAL, TOKEN_WARNING, WRITE_DEADLINE};
-use crate::replica::{Published, Step, Told};
+use crate::replica::{Step, Told};
 use crate::serve::connection::{End, going_away};
-use crate::serve::shard::Texts;
+use crate::serve::shard::Pass;
 use crate::serve::watch::Mark;
 use crate::websocket::Written;
 
@@ -48,7 +48,8 @@ pub(in crate::serve) struct Look<'a> {
 
 impl Link {
     /// Writes what it lacks, if that is told already and it waits for nothing else.
-    pub(in crate::serve) fn offer(&self, published: &Published, texts: &Texts) -> Offer {
+    pub(in crate::serve) fn offer(&self, pass: &Pass) -> Offer {
+        let published = &*pass.published;
         let mut state = self.state.lock();
         if state.busy {
             return Offer::Left;
@@ -66,6 +67,7 @@ impl Link {
                 return Offer::Left;
             }
             Step::Delta(from) => from,
+            Step::Current if pass.notice == state.noticed => return Offer::Left,
             Step::Current => return Offer::Noticed(self.notify(&mut state, published)),
             Step::Snapshot => {
                 state.wake();
@@ -73,7 +75,7 @@ impl Link {
             }
         };
         let to = published.cursor();
-        match texts.find(from, &self.selection) {
+        match pass.find(from, &self.selection) {
             None => Offer::Wants(from),
             Some(Told::Everything) => {
                 state.wake();
@@ -88,7 +90,7 @@ impl Link {
             Some(Told::Frame(frame)) => match state.outgoing.write(&self.outlet, frame) {
                 Ok(Written::Whole) => {
                     state.has(to);
-                    if self.region.notices().latest() > state.noticed {
+                    if pass.notice > state.noticed {
                         state.wake();
                     }
                     Offer::Taken(frame.len())
