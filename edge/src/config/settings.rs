@@ -87,7 +87,7 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::with_default(
         "game_servers.admission",
-        "2000",
+        "5000",
         "Game servers taken a second, 1 to 1000000, and as many at once; more are refused with 503 and told when to \
          come again, spread over the time that they need.",
     ),
