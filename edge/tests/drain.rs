@@ -41,6 +41,8 @@ async fn game_servers_are_served_until_they_have_found_another_edge() {
     // Nobody new.
     let (status, retry, _) = refused(request(&world.edge, &world.token())).await;
     assert_eq!((status, retry.as_deref()), (503, Some("5")));
+    let (ready, _) = world.edge.get("/health/ready", "").await;
+    assert_eq!(ready, 503);
     // Reads, and changes, go on as before.
     let path = "/api/v1/players/p-1/events?region=us-east";
     assert_eq!(world.edge.get(path, &world.token()).await.0, 200);

@@ -1,7 +1,7 @@
 //! Health. *Live* says that the process answers, and looks at nothing outside. *Ready* says that it holds every one of
 //! its regions, no older than configured if anything is; it is judged anew at each request. A region without events is
-//! held like any other. What is wrong and harms no readiness (no origin, no Redis, entries set aside, clocks apart) is
-//! told beside it.
+//! held like any other. An edge that drains is not ready: whoever divides newcomers among edges is to leave it out. What
+//! is wrong and harms no readiness (no origin, no Redis, entries set aside, clocks apart) is told beside it.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -77,8 +77,7 @@ pub(super) async fn live() -> Json<serde_json::Value> {
 
 pub(super) async fn ready(State(serving): State<Serving>) -> (StatusCode, Json<Report>) {
     let report = judge(&serving);
-    let ready = report.regions.iter().all(|region| region.ready);
-    let status = if ready {
+    let status = if report.is_ready() {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
@@ -97,12 +96,8 @@ fn judge(serving: &Serving) -> Report {
         .regions()
         .map(|region| judge_region(serving, region, now))
         .collect();
-    Report {
-        status: if regions.iter().all(|region| region.ready) {
-            "Ready"
-        } else {
-            "NotReady"
-        },
+    let mut report = Report {
+        status: "NotReady",
         edge: serving.edge.clone(),
         installation: serving.installation.clone(),
         version: env!("CARGO_PKG_VERSION"),
@@ -114,6 +109,16 @@ fn judge(serving: &Serving) -> Report {
         clock_offset_ms: i64::try_from(serving.offset.load().as_millis()).unwrap_or(i64::MAX),
         clocks_apart: serving.offset.is_apart(),
         draining: serving.drain.state().is_some(),
+    };
+    if report.is_ready() {
+        report.status = "Ready";
+    }
+    report
+}
+
+impl Report {
+    fn is_ready(&self) -> bool {
+        !self.draining && self.regions.iter().all(|region| region.ready)
     }
 }
 
