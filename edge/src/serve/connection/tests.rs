@@ -33,7 +33,7 @@ use crate::limits::{
     WRITE_DEADLINE,
 };
 use crate::metrics::EdgeMetrics;
-use crate::replica::Replica;
+use crate::replica::{Published, Replica};
 use crate::replica::history::{History, assignment, content, epoch, put};
 use crate::schedule::ServingClock;
 use crate::uplink::StatusCell;
