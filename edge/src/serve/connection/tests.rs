@@ -33,8 +33,8 @@ use crate::limits::{
     WRITE_DEADLINE,
 };
 use crate::metrics::EdgeMetrics;
-use crate::replica::{Published, Replica};
 use crate::replica::history::{History, assignment, content, epoch, put};
+use crate::replica::{Published, Replica};
 use crate::schedule::ServingClock;
 use crate::uplink::StatusCell;
 use liveevents_protocol::limits::HELLO_DEADLINE;
