@@ -5,12 +5,14 @@ use std::ptr;
 use jiff::SignedDuration;
 use liveevents_protocol::entry::{Delta, Entry};
 use liveevents_protocol::evaluate::{Keys, shown};
+use liveevents_protocol::message::Cursor;
 use liveevents_protocol::schedule::{Occurrence, Schedule};
 use liveevents_protocol::version::{BasisPoints, Version};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use super::super::history::{assignment, content, epoch, put, remove, try_on_all};
+use super::super::history::{History, assignment, content, epoch, put, remove, try_on_all};
+use super::super::{Publication, Published, Replica, Trial, apply_rows};
 use super::*;
 
 const NOW: Moment = Moment {
@@ -217,6 +219,52 @@ fn a_snapshot_shares_what_is_the_same() {
         .iter()
         .filter(|ready| known.contains(&Arc::as_ptr(ready)));
     assert_eq!(shared.count(), 199);
+}
+
+struct Willing;
+
+impl Trial for Willing {
+    fn begin(&self, _: Cursor, _: &EntryKey) -> bool {
+        true
+    }
+
+    fn end(&self) {}
+}
+
+/// As the uplink does it: a row costs what it changes, what is held already costs nothing, and only a snapshot is looked
+/// through as a whole.
+#[test]
+fn rows_and_repeated_snapshots_leave_what_is_published_as_it_is() {
+    let mut history = History::new("us-east", epoch(5));
+    for number in 0..200 {
+        history.commit(put(&format!("event-{number}"), 1), NOW.now);
+    }
+    let told = |history: &History, at: Version| {
+        Published::from_origin(history.state(at).clone(), history.position(at), None)
+    };
+    let replica = Replica::new("us-east".parse().unwrap(), &[]);
+    let region = replica.regions().next().unwrap();
+    let blocks = || -> Vec<_> {
+        let published = region.load().unwrap();
+        let blocks = &published.offers().blocks;
+        blocks.iter().map(Arc::as_ptr).collect()
+    };
+    let head = history.head();
+    region.publish(told(&history, head), NOW.now);
+    let first = blocks();
+    assert_eq!(
+        region.publish(told(&history, head), NOW.now),
+        Publication::Held
+    );
+    assert_eq!(blocks(), first);
+
+    let to = history.commit(put("event-7", 2), NOW.now);
+    let rows = history.rows(head, to);
+    let next = apply_rows(region.load().as_deref(), &rows, &Willing).unwrap();
+    region.publish(next.unwrap(), NOW.now);
+    let second = blocks();
+    let copied = second.iter().filter(|block| !first.contains(block));
+    assert_eq!((copied.count(), second.len()), (1, first.len()));
 }
 
 #[test]
