@@ -174,6 +174,10 @@ pub(crate) const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// Game servers that a shard writes to before it gives way: at 4 us each a reader waits a millisecond at most.
 pub(crate) const BATCH: usize = 256;
 
+/// Game servers that a shard fetches from memory at once: about as many loads as a core has under way, few enough to be
+/// there still when their turn comes.
+pub(crate) const FETCHED: usize = 16;
+
 /// Places and filters that a shard encodes for in one pass. Who is alone at one more sees to itself.
 pub(crate) const TEXTS_A_PASS: usize = 2_048;
 

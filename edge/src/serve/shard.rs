@@ -22,7 +22,7 @@ use tracing::error;
 
 use super::Serving;
 use super::connection::{Link, Look, Noticed, Offer};
-use crate::limits::{BATCH, FRESH_WITHIN, LOOK_AFTER, TEXTS_A_PASS};
+use crate::limits::{BATCH, FETCHED, FRESH_WITHIN, LOOK_AFTER, TEXTS_A_PASS};
 use crate::replica::{Press, Published, Region, Replica, Selection, Told, place};
 
 /// All shards of all regions.
@@ -204,14 +204,18 @@ impl Shard {
             let batch = self.seats.lock().batch(next, &mut links);
             let Some(to) = batch else { break };
             next = to;
-            for link in links.drain(..) {
-                match offer(serving, &mut pass, &link).await {
-                    Offer::Taken(size) => (written, bytes) = (written + 1, bytes + size),
-                    Offer::Spared => spared += 1,
-                    Offer::Noticed(notices) => noticed.and(&notices),
-                    Offer::Wants(_) | Offer::Left => {}
+            for links in links.chunks(FETCHED) {
+                links.iter().for_each(|link| link.fetch());
+                for link in links {
+                    match offer(serving, &mut pass, link).await {
+                        Offer::Taken(size) => (written, bytes) = (written + 1, bytes + size),
+                        Offer::Spared => spared += 1,
+                        Offer::Noticed(notices) => noticed.and(&notices),
+                        Offer::Wants(_) | Offer::Left => {}
+                    }
                 }
             }
+            links.clear();
             yield_now().await;
         }
         let servers = &serving.metrics.servers;

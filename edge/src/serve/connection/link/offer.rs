@@ -47,6 +47,12 @@ pub(in crate::serve) struct Look<'a> {
 }
 
 impl Link {
+    /// Fetches what [`Self::offer`] will look at from memory.
+    pub(in crate::serve) fn fetch(&self) {
+        std::hint::black_box(self.state.is_locked());
+        self.outlet.fetch();
+    }
+
     /// Writes what it lacks, if that is told already and it waits for nothing else.
     pub(in crate::serve) fn offer(&self, pass: &Pass) -> Offer {
         let published = &*pass.published;
