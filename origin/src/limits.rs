@@ -16,6 +16,9 @@ pub const MAX_TAG: usize = 64;
 /// Tags of one event.
 pub const MAX_TAGS: usize = 50;
 
+/// Segments that one event targets, or excludes: what is planned for.
+pub const MAX_SEGMENTS: usize = 100;
+
 /// Languages of one event: more than any game ships, few enough to look through.
 pub const MAX_LOCALIZATIONS: usize = 100;
 

@@ -56,6 +56,12 @@ pub struct Document {
     pub requires: Requires,
     /// Whether it is shown when news have not come for long.
     pub when_stale: WhenStale,
+    /// Whom it is for: players of any of these, or everybody if there are none.
+    pub target_segments: Vec<String>,
+    /// Whom it is not for, whatever else they are.
+    pub exclude_segments: Vec<String>,
+    /// Whether it may be served beside another event of its category.
+    pub allow_overlap: bool,
 }
 
 impl Document {
@@ -94,6 +100,9 @@ impl Document {
         check::bucket_by(&mut faults, bucket_by);
         let requires = conditions::requires(&mut faults, fields.requires.as_ref());
         let when_stale = conditions::when_stale(&mut faults, fields.when_stale.as_ref());
+        let target_segments = fields.target_segments.clone().unwrap_or_default();
+        let exclude_segments = fields.exclude_segments.clone().unwrap_or_default();
+        check::segments(&mut faults, &target_segments, &exclude_segments);
         check::size(&mut faults, fields);
 
         match (name, event_type, timing) {
@@ -113,6 +122,9 @@ impl Document {
                     bucket_by: BucketBy(bucket_by.to_owned()),
                     requires,
                     when_stale,
+                    target_segments,
+                    exclude_segments,
+                    allow_overlap: fields.allow_overlap.unwrap_or(false),
                 })
             }
             _ => Err(faults),
@@ -160,6 +172,9 @@ impl Document {
             bucket_by: Some(self.bucket_by.0.clone()),
             requires: Some(conditions::requires_fields(&self.requires)),
             when_stale: Some(json!(self.when_stale)),
+            target_segments: Some(self.target_segments.clone()),
+            exclude_segments: Some(self.exclude_segments.clone()),
+            allow_overlap: Some(self.allow_overlap),
         }
     }
 

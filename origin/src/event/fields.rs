@@ -46,6 +46,13 @@ pub struct EventFields {
     pub requires: Clearable<RequiresFields>,
     #[serde(skip_serializing_if = "keeps")]
     pub when_stale: Option<Value>,
+    /// Left out of what is stored where empty or false, for the same reason.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub target_segments: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub exclude_segments: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub allow_overlap: Option<bool>,
 }
 
 /// Fields of what a revision requires of a game.
@@ -61,6 +68,14 @@ pub struct RequiresFields {
 
 fn is_empty<T>(field: &Clearable<T>) -> bool {
     !matches!(field, Some(Some(_)))
+}
+
+fn is_nothing(field: &Option<Vec<String>>) -> bool {
+    field.as_ref().is_none_or(Vec::is_empty)
+}
+
+fn is_false(field: &Option<bool>) -> bool {
+    !matches!(field, Some(true))
 }
 
 fn keeps(field: &Option<Value>) -> bool {
@@ -105,6 +120,9 @@ impl EventFields {
             bucket_by: self.bucket_by.or(base.bucket_by),
             requires: self.requires.or(base.requires),
             when_stale: self.when_stale.or(base.when_stale),
+            target_segments: self.target_segments.or(base.target_segments),
+            exclude_segments: self.exclude_segments.or(base.exclude_segments),
+            allow_overlap: self.allow_overlap.or(base.allow_overlap),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use liveevents_protocol::id::EventId;
 use liveevents_protocol::json_text::JsonText;
 use liveevents_protocol::model::Localization;
 use serde_json::Value;
@@ -44,6 +45,25 @@ pub(super) fn bucket_by(faults: &mut Faults, name: &str) {
             "bucketBy",
             "must be a plain name such as player, match or guild",
         );
+    }
+}
+
+/// Segments by name, none of them twice, none both wanted and unwanted. Whether they exist is not known here.
+pub(super) fn segments(faults: &mut Faults, targets: &[String], excluded: &[String]) {
+    let mut seen = BTreeSet::new();
+    for (field, segments) in [("targetSegments", targets), ("excludeSegments", excluded)] {
+        if segments.len() > limits::MAX_SEGMENTS {
+            faults.add(field, format!("must have at most {}", limits::MAX_SEGMENTS));
+        }
+        for (index, segment) in segments.iter().enumerate() {
+            let field = format!("{field}[{index}]");
+            // The same shape as an event's.
+            if EventId::new(segment).is_err() {
+                faults.add(field, "must be a segment's id: a-z, 0-9 and -");
+            } else if !seen.insert(segment) {
+                faults.add(field, format!("repeats {segment:?}"));
+            }
+        }
     }
 }
 

@@ -90,6 +90,22 @@ fn each_rule_names_its_field() {
         (json!({"bucketBy": "no spaces"}), "bucketBy"),
         (json!({"tags": ["a", "b", "a"]}), "tags[2]"),
         (json!({"tags": ["a", ""]}), "tags[1]"),
+        (
+            json!({"targetSegments": ["whales", "Not A Slug"]}),
+            "targetSegments[1]",
+        ),
+        (
+            json!({"targetSegments": ["a", "b", "a"]}),
+            "targetSegments[2]",
+        ),
+        (
+            json!({"targetSegments": ["a"], "excludeSegments": ["a"]}),
+            "excludeSegments[0]",
+        ),
+        (
+            json!({"excludeSegments": (0..101).map(|n| format!("s-{n}")).collect::<Vec<_>>()}),
+            "excludeSegments",
+        ),
         (json!({"localizations": {"d": {}}}), "localizations.d"),
         (
             json!({"localizations": {"de": {"customFields": 1}}}),
@@ -202,6 +218,7 @@ fn what_is_stored_reads_back_the_same() {
             "recurrence": {"rule": "FREQ=DAILY", "duration": "P1D"}}),
         json!({"recurrence": {"rule": "freq=weekly;byday=fr", "duration": "PT48H", "zone": "America/New_York",
             "except": ["2026-07-10"], "until": "2026-07-11T00:00:00Z"}}),
+        json!({"targetSegments": ["vip-tier-1"], "excludeSegments": ["at-risk"], "allowOverlap": true}),
         json!({"localizations": {"pt-BR": {"displayName": "Festa", "customFields": {"x": 1}}}}),
     ];
     for changes in table {
