@@ -285,7 +285,7 @@ async fn a_forged_trust_bundle_lets_nobody_in_and_is_replaced() {
     let put_there = async |redis: &mut redis::aio::MultiplexedConnection| {
         let fields: [(&str, &[u8]); 3] = [
             ("serial", b"4294967295"),
-            ("signature", &forged.signature),
+            ("signatures", &forged.signatures.concat()),
             ("bytes", &forged.bytes),
         ];
         let _: () = redis

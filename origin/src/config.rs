@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use liveevents_protocol::id::Installation;
 use liveevents_service::config::{DEVELOPMENT_INSTALLATION, Environment, Faults, Reader, Valid};
-use liveevents_service::keys::Keys;
+use liveevents_service::keys::{Keyring, Keys};
+use liveevents_service::limits::MAX_SIGNATURES;
 use liveevents_service::logs;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
@@ -42,8 +43,8 @@ pub struct Config {
     pub database: Database,
     /// Where Development keeps what it makes.
     pub data_dir: PathBuf,
-    /// Derived from the secret.
-    pub keys: Keys,
+    /// Derived from the secret, and from those that are accepted besides.
+    pub keys: Keyring,
     /// Who can log in first.
     pub admin: FirstAdmin,
     /// Whether only approved revisions are deployed.
@@ -141,6 +142,18 @@ impl Config {
             }
             Keys::derive(secret).map_err(|_| "must have at least 32 bytes")
         });
+        let others = r.secrets_with("jwt.previous_secrets", |secret| {
+            if outside && secret.expose_secret() == DEVELOPMENT_SECRET {
+                return Err("has the development secret, which everybody knows");
+            }
+            Keys::derive(secret).map_err(|_| "has one of fewer than 32 bytes")
+        });
+        if others
+            .peek()
+            .is_some_and(|others| others.len() >= MAX_SIGNATURES)
+        {
+            r.refuse("jwt.previous_secrets", "must be seven at most");
+        }
         let admin = admin(&mut r, development, outside);
         let require_approval = r.parse::<bool>("deployments.require_approval");
         if production && require_approval.peek() == Some(&false) {
@@ -163,7 +176,7 @@ impl Config {
                 tls: tls(ok, &data_dir),
                 database: database(ok),
                 data_dir,
-                keys: keys.get(ok),
+                keys: Keyring::new(keys.get(ok), others.get(ok)),
                 admin: admin(ok),
                 require_approval: require_approval.get(ok),
                 log_versions: log_versions.get(ok),

@@ -1,5 +1,7 @@
 //! Making tokens: for somebody who logs in, and for services.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use liveevents_protocol::id::{Installation, RegionId, TokenId};
 use liveevents_service::keys::Keys;
@@ -45,6 +47,9 @@ impl Issuer {
             id: TokenId(Uuid::now_v7()),
             issued_at: second(now),
             expires_at: second(now.checked_add(life).unwrap_or(Timestamp::MAX)),
+            not_before: None,
+            attributes: BTreeMap::new(),
+            keys: BTreeMap::new(),
         }
     }
 

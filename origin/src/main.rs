@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     if trust_key {
-        println!("{}", config.keys.trust_key());
+        println!("{}", config.keys.current().trust_key());
         return ExitCode::SUCCESS;
     }
     let (format, filter) = &config.log;

@@ -118,7 +118,7 @@ pub async fn run(
     let http_metrics = HttpMetrics::new(&metrics)?;
     let push_metrics = PushMetrics::new(&metrics)?;
     let pool = database::open(&config.database).await?;
-    let issuer = Issuer::new(&config.keys, config.installation.clone())?;
+    let issuer = Issuer::new(config.keys.current(), config.installation.clone())?;
     let passwords = Passwords::new()?;
     check_zones(&pool).await.map_err(RunError::Regions)?;
     first_admin::ensure(&pool, &passwords, &config.admin, &clock).await?;
@@ -132,7 +132,7 @@ pub async fn run(
     .await?;
     let authority = Authority::new(trust.verifier(), clock.clone());
 
-    let sealer = Sealer::new(*config.keys.seal(), config.installation.clone());
+    let sealer = Sealer::new(&config.keys, config.installation.clone());
     let hub = Arc::new(Hub::new(pool.clone(), sealer));
     let registry = Arc::new(Registry::default());
     let roster = Arc::new(Roster::default());
@@ -177,10 +177,17 @@ pub async fn run(
     }
     let quic_address = listeners.quic.local_addr()?;
     let http_address = listeners.http.local_addr()?;
-    let quic = quic::endpoint(identity, config.keys.reset(), listeners.quic)?;
+    let quic = quic::endpoint(identity, config.keys.current().reset(), listeners.quic)?;
     if config.environment == Environment::Development {
         let identity = (&issuer, &authority);
-        development::prepare(&config.data_dir, &config.keys, identity, &pool, &clock).await?;
+        development::prepare(
+            &config.data_dir,
+            config.keys.current(),
+            identity,
+            &pool,
+            &clock,
+        )
+        .await?;
     }
     let api = Api {
         pool: pool.clone(),

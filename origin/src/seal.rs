@@ -7,26 +7,36 @@
 use hmac::{Hmac, Mac as _};
 use liveevents_protocol::id::{Installation, RegionId};
 use liveevents_protocol::position::{Position, SealedPosition};
+use liveevents_service::keys::Keyring;
 use sha2::Sha256;
 
 /// Makes and checks seals for one installation.
 #[derive(Clone)]
 pub struct Sealer {
     key: [u8; 32],
+    /// Of secrets that are accepted besides: what they sealed is as authentic.
+    others: Vec<[u8; 32]>,
     installation: Installation,
 }
 
 impl Sealer {
-    /// `key` is `service::keys::Keys::seal`.
+    /// Seals with the current key of the ring, and opens what any of its keys has sealed.
     #[must_use]
-    pub fn new(key: [u8; 32], installation: Installation) -> Self {
-        Self { key, installation }
+    pub fn new(keys: &Keyring, installation: Installation) -> Self {
+        Self {
+            key: *keys.current().seal(),
+            others: keys.all().skip(1).map(|keys| *keys.seal()).collect(),
+            installation,
+        }
     }
 
     /// The position with its seal.
     #[must_use]
     pub fn seal(&self, region: &RegionId, position: Position) -> SealedPosition {
-        let whole = self.mac(region, &position).finalize().into_bytes();
+        let whole = self
+            .mac(&self.key, region, &position)
+            .finalize()
+            .into_bytes();
         let mut mac = [0; 16];
         mac.copy_from_slice(&whole[..16]);
         SealedPosition { position, mac }
@@ -35,16 +45,18 @@ impl Sealer {
     /// The position, if this installation handed it out for this region.
     #[must_use]
     pub fn open(&self, region: &RegionId, sealed: &SealedPosition) -> Option<Position> {
-        self.mac(region, &sealed.position)
-            .verify_truncated_left(&sealed.mac)
-            .is_ok()
-            .then_some(sealed.position)
+        let mut keys = std::iter::once(&self.key).chain(&self.others);
+        let ours = keys.any(|key| {
+            let mac = self.mac(key, region, &sealed.position);
+            mac.verify_truncated_left(&sealed.mac).is_ok()
+        });
+        ours.then_some(sealed.position)
     }
 
     /// HMAC-SHA-256 (RFC 2104). Lengths go before the two texts, so that no two pairs read alike.
     #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-    fn mac(&self, region: &RegionId, position: &Position) -> Hmac<Sha256> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("a key of 32 bytes");
+    fn mac(&self, key: &[u8; 32], region: &RegionId, position: &Position) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of 32 bytes");
         for text in [self.installation.as_str(), region.as_str()] {
             mac.update(&(text.len() as u64).to_be_bytes());
             mac.update(text.as_bytes());
@@ -61,10 +73,16 @@ mod tests {
     use liveevents_protocol::position::Digest;
     use liveevents_protocol::version::{Epoch, Version};
 
+    use liveevents_service::keys::Keys;
+
     use super::*;
 
-    fn sealer(key: u8, installation: &str) -> Sealer {
-        Sealer::new([key; 32], installation.parse().unwrap())
+    fn keys(secret: u8) -> Keys {
+        Keys::derive(&secret.to_string().repeat(32).into()).unwrap()
+    }
+
+    fn sealer(secret: u8, installation: &str) -> Sealer {
+        Sealer::new(&keys(secret).into(), installation.parse().unwrap())
     }
 
     #[test]
@@ -83,6 +101,14 @@ mod tests {
         assert_eq!(sealer_a.open(&there, &sealed), None);
         assert_eq!(sealer(2, "title-staging").open(&here, &sealed), None);
         assert_eq!(sealer(1, "title-production").open(&here, &sealed), None);
+        // While a secret is replaced, what the old one sealed is good; what is sealed now is the new one's.
+        let both = Keyring::new(keys(2), vec![keys(1)]);
+        let both = Sealer::new(&both, "title-staging".parse().unwrap());
+        assert_eq!(both.open(&here, &sealed), Some(position));
+        assert_eq!(
+            sealer(2, "title-staging").open(&here, &both.seal(&here, position)),
+            Some(position)
+        );
         for forged in [
             Position {
                 version: Version(4),

@@ -14,7 +14,7 @@ use liveevents_protocol::codec::EncodeError;
 use liveevents_protocol::id::Installation;
 use liveevents_protocol::trust::{SignedTrust, TrustBundle};
 use liveevents_service::clock::Clock;
-use liveevents_service::keys::Keys;
+use liveevents_service::keys::Keyring;
 use liveevents_service::logs::chain;
 use liveevents_service::token::Verifier;
 use liveevents_service::trust::TrustError;
@@ -33,7 +33,7 @@ use crate::store::{StoreError, tokens};
 #[derive(Clone)]
 pub struct Keeper {
     pool: PgPool,
-    keys: Keys,
+    keys: Keyring,
     installation: Installation,
     clock: Clock,
     verifier: Arc<Verifier>,
@@ -71,14 +71,14 @@ impl Keeper {
     /// If it could not.
     pub async fn start(
         pool: PgPool,
-        keys: Keys,
+        keys: Keyring,
         installation: Installation,
         clock: Clock,
         metrics: TrustMetrics,
     ) -> Result<Self, KeepError> {
         let nothing = SignedTrust {
             bytes: Vec::new(),
-            signature: [0; 64],
+            signatures: Vec::new(),
         };
         let keeper = Self {
             verifier: Arc::new(Verifier::new(installation.clone())),
@@ -140,8 +140,9 @@ impl Keeper {
         Ok(TrustBundle {
             installation: self.installation.clone(),
             serial,
-            keys: vec![self.keys.public()],
+            keys: self.keys.public(),
             revoked,
+            issuers: Vec::new(),
         })
     }
 

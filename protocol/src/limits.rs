@@ -28,6 +28,10 @@ pub const MAX_DECODED: usize = 4 * MAX_ROW;
 /// A frame's body before compression: one row at its largest, and its envelope.
 pub const MAX_BODY: usize = MAX_ROW + 64 * 1024;
 
+/// A trust bundle, encoded: 16 issuers with 16 large keys each are 150 KB, and there is room for 150,000 revoked tokens.
+/// It goes into a welcome, so it is smaller than a frame.
+pub const MAX_TRUST: usize = MAX_ROW;
+
 /// A frame's body before the peer has proved who it is: a token, a position for each of a few
 /// regions.
 pub const MAX_HELLO: usize = 64 * 1024;

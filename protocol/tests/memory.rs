@@ -10,7 +10,9 @@ use liveevents_protocol::codec::{
     decode_stamped, decode_trust,
 };
 use liveevents_protocol::frame::FORMAT_V1;
-use liveevents_protocol::limits::{MAX_BODY, MAX_CLIENT_MESSAGE, MAX_DECODED, MAX_HELLO, MAX_ROW};
+use liveevents_protocol::limits::{
+    MAX_BODY, MAX_CLIENT_MESSAGE, MAX_DECODED, MAX_HELLO, MAX_ROW, MAX_TRUST,
+};
 use liveevents_protocol::message::{ClientMessage, ServerMessage};
 use peak_alloc::PeakAlloc;
 
@@ -278,7 +280,7 @@ fn hostile_bytes_allocate_within_the_limits() {
     for (what, row) in &false_rows() {
         check(what, peak(|| decode_entries(FORMAT_V1, row)), MAX_DECODED);
         check(what, peak(|| decode_stamped(row)), MAX_DECODED);
-        check(what, peak(|| decode_trust(row)), MAX_BODY);
+        check(what, peak(|| decode_trust(row)), MAX_TRUST);
     }
     for (what, text) in &hostile_texts(MAX_CLIENT_MESSAGE) {
         check(

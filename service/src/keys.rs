@@ -1,7 +1,8 @@
 //! The origin's keys, all derived from the one configured secret.
 //!
 //! HKDF-SHA256 with a purpose each, so that no key is used for two things and none has to be stored: two
-//! replicas with the same secret sign alike, and a new secret is a new installation to every verifier.
+//! replicas with the same secret sign alike. A secret is replaced by having both for a while: a [`Keyring`] signs
+//! tokens with one, and stands for what the others have signed.
 //! The purposes are part of what is deployed; changing one invalidates every token or position.
 //! Private keys never leave this type except to sign.
 
@@ -29,6 +30,55 @@ pub struct Keys {
     pub(crate) trust: SigningKey,
     seal: [u8; 32],
     reset: [u8; 32],
+}
+
+/// The keys of the secret in use, and of those that are accepted besides: the one before it while it is replaced, or the
+/// one to come.
+#[derive(Debug, Clone)]
+pub struct Keyring {
+    current: Keys,
+    others: Vec<Keys>,
+}
+
+impl Keyring {
+    /// Signs with `current`. A secret that is named twice counts once.
+    #[must_use]
+    pub fn new(current: Keys, others: Vec<Keys>) -> Self {
+        let mut ring = Self {
+            current,
+            others: Vec::new(),
+        };
+        for keys in others {
+            if ring.all().all(|there| there.public() != keys.public()) {
+                ring.others.push(keys);
+            }
+        }
+        ring
+    }
+
+    /// What is signed and sealed with.
+    #[must_use]
+    pub fn current(&self) -> &Keys {
+        &self.current
+    }
+
+    /// All of them, the current ones first.
+    pub fn all(&self) -> impl Iterator<Item = &Keys> {
+        std::iter::once(&self.current).chain(&self.others)
+    }
+
+    /// What tokens are verified with, for the trust bundle.
+    #[must_use]
+    pub fn public(&self) -> Vec<PublicKey> {
+        self.all().map(Keys::public).collect()
+    }
+}
+
+/// Those of one secret alone.
+impl From<Keys> for Keyring {
+    fn from(current: Keys) -> Self {
+        Self::new(current, Vec::new())
+    }
 }
 
 /// The secret has fewer than [`MIN_SECRET`] bytes.
@@ -128,6 +178,15 @@ mod tests {
         let keys = Keys::derive(&SECRET.into()).unwrap();
         assert_eq!(keys.public().kid, "000a424a66ad3d85");
         assert_eq!(keys.seal()[..4], [99, 18, 166, 23]);
+    }
+
+    #[test]
+    fn a_ring_signs_with_one_and_stands_for_all_once() {
+        let keys = |secret: &str| Keys::derive(&secret.repeat(32).into()).unwrap();
+        let ring = Keyring::new(keys("b"), vec![keys("a"), keys("b"), keys("a")]);
+        assert_eq!(ring.current().public(), keys("b").public());
+        assert_eq!(ring.public(), [keys("b").public(), keys("a").public()]);
+        assert_eq!(Keyring::from(keys("a")).public(), [keys("a").public()]);
     }
 
     #[test]

@@ -13,6 +13,17 @@ pub const MAX_REJECTION_TEXT: usize = 1024;
 /// Anything longer is refused before it is decoded.
 pub const MAX_TOKEN: usize = 8 * 1024;
 
+/// The longest id, attribute or bucketing key taken from another issuer's token, in bytes; as long as a game server may
+/// give one.
+pub const MAX_CLAIM: usize = 200;
+
+/// How far the clocks may be apart of whoever signs a token and whoever judges it, for a token that is good from now on
+/// and for those of other issuers. Ours are given for so long that a few seconds at their end are nobody's concern.
+pub const CLOCK_LEEWAY: Duration = Duration::from_secs(60);
+
+/// Signatures of a trust bundle that are looked at: one for each secret that an origin may have at once.
+pub const MAX_SIGNATURES: usize = 8;
+
 /// Tokens remembered as rightly signed, a power of two: game servers (10,000 an edge) and the players who ask often. At
 /// half a kilobyte each, a full table takes 32 MB, and 100 MB if all are as long as [`MAX_KNOWN_TOKEN`].
 pub const KNOWN_TOKENS: usize = 64 * 1024;

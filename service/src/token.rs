@@ -3,6 +3,7 @@
 //! JWTs signed with Ed25519 (`alg` EdDSA and nothing else). This file says what a token claims and makes
 //! one; [`Verifier`] judges them.
 
+mod issuers;
 mod known;
 mod verifier;
 
@@ -10,6 +11,7 @@ mod verifier;
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -17,10 +19,12 @@ use ed25519_dalek::pkcs8::EncodePrivateKey;
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use liveevents_protocol::id::{Installation, RegionId, TokenId};
+use liveevents_protocol::message::Attribute;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::Keys;
 
+pub use issuers::is_usable;
 pub use verifier::{Expiry, TokenError, Verifier};
 
 /// Who issues tokens (`iss`).
@@ -104,7 +108,7 @@ impl FromStr for Role {
 pub struct UnknownRole;
 
 /// What a token says of its bearer. Times are whole seconds in the token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claims {
     /// The installation it is for.
     #[serde(rename = "aud")]
@@ -126,6 +130,20 @@ pub struct Claims {
     /// The first second at which it is no longer good.
     #[serde(rename = "exp", with = "jiff::fmt::serde::timestamp::second::required")]
     pub expires_at: Timestamp,
+    /// Before when it is not good yet, if that is said.
+    #[serde(
+        rename = "nbf",
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "jiff::fmt::serde::timestamp::second::optional"
+    )]
+    pub not_before: Option<Timestamp>,
+    /// Of a player: what segments look at. Signed, so that it may decide what the player is shown.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, Attribute>,
+    /// Of a player: bucketing keys besides the player's id, such as a guild.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keys: BTreeMap<String, String>,
 }
 
 impl Claims {

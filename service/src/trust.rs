@@ -3,6 +3,10 @@
 //! An edge takes keys and revocations from its origin's connection, or from Redis with the origin away.
 //! It believes neither: the bundle is signed by a key that the edge pins by configuration, so whoever
 //! can write to Redis still cannot make a token.
+//!
+//! The pinned key comes from the origin's secret and changes with it. While the secret is replaced, the origin signs
+//! each bundle once with the key of every secret that it has, so that edges which pin the old one and edges which pin
+//! the new one believe it alike, and can be told of the new one in any order.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +17,8 @@ use ed25519_dalek::{Signature, Signer as _, VerifyingKey};
 use liveevents_protocol::codec::{DecodeError, EncodeError, decode_trust, encode_trust};
 use liveevents_protocol::trust::{SignedTrust, TrustBundle};
 
-use crate::keys::Keys;
+use crate::keys::{Keyring, Keys};
+use crate::limits::MAX_SIGNATURES;
 
 /// The public key that trust bundles are checked with; edges pin it. As text: 32 bytes in base64url.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,28 +47,36 @@ impl Keys {
     pub fn trust_key(&self) -> TrustKey {
         TrustKey(self.trust.verifying_key())
     }
+}
 
-    /// Encodes and signs a bundle.
+impl Keyring {
+    /// Encodes a bundle and signs it with every secret's key.
     ///
     /// # Errors
     /// If the bundle is larger than the codec's limit.
     pub fn sign_trust(&self, bundle: &TrustBundle) -> Result<SignedTrust, EncodeError> {
         let bytes = encode_trust(bundle)?;
-        let signature = self.trust.sign(&bytes).to_bytes();
-        Ok(SignedTrust { bytes, signature })
+        let signatures = self.all().map(|keys| keys.trust.sign(&bytes).to_bytes());
+        Ok(SignedTrust {
+            signatures: signatures.collect(),
+            bytes,
+        })
     }
 }
 
-/// Checks the signature, then decodes.
+/// Checks the signatures, then decodes.
 ///
 /// # Errors
-/// If the signature is not the pinned key's, or the bytes are not a bundle.
+/// If none of the signatures is the pinned key's, or the bytes are not a bundle.
 pub fn verify_trust(signed: &SignedTrust, pinned: &TrustKey) -> Result<TrustBundle, TrustError> {
-    let signature = Signature::from_bytes(&signed.signature);
-    pinned
-        .0
-        .verify_strict(&signed.bytes, &signature)
-        .map_err(|_| TrustError::BadSignature)?;
+    let mut signatures = signed.signatures.iter().take(MAX_SIGNATURES);
+    let is_theirs = |signature: &[u8; 64]| {
+        let signature = Signature::from_bytes(signature);
+        pinned.0.verify_strict(&signed.bytes, &signature).is_ok()
+    };
+    if !signatures.any(is_theirs) {
+        return Err(TrustError::BadSignature);
+    }
     decode_trust(&signed.bytes).map_err(TrustError::Undecodable)
 }
 
@@ -95,25 +108,52 @@ mod tests {
         Keys::derive(&secret.repeat(32).into()).unwrap()
     }
 
+    fn ring(secrets: &[&str]) -> Keyring {
+        let mut keys = secrets.iter().map(|secret| keys(secret));
+        Keyring::new(keys.next().unwrap(), keys.collect())
+    }
+
     fn bundle() -> TrustBundle {
         TrustBundle {
             installation: "starfall-test".parse().unwrap(),
             serial: 7,
             keys: vec![keys("a").public()],
             revoked: Vec::new(),
+            issuers: Vec::new(),
         }
     }
 
     #[test]
     fn a_signed_bundle_is_believed_by_whoever_pins_the_key() {
-        let signed = keys("a").sign_trust(&bundle()).unwrap();
+        let signed = ring(&["a"]).sign_trust(&bundle()).unwrap();
         let pinned: TrustKey = keys("a").trust_key().to_string().parse().unwrap();
         assert_eq!(verify_trust(&signed, &pinned).unwrap(), bundle());
     }
 
     #[test]
+    fn while_a_secret_is_replaced_either_pin_is_good_and_no_third() {
+        let believed = |secrets: &[&str], pin: &str| {
+            let signed = ring(secrets).sign_trust(&bundle()).unwrap();
+            verify_trust(&signed, &keys(pin).trust_key()).is_ok()
+        };
+        let both = ["b", "a"];
+        assert!(believed(&both, "a") && believed(&both, "b") && !believed(&both, "c"));
+        assert!(!believed(&["b"], "a"), "the old one is gone");
+        let most: Vec<_> = ["c"; MAX_SIGNATURES].into();
+        let mut signed = ring(&["a"]).sign_trust(&bundle()).unwrap();
+        let ours = signed.signatures.clone();
+        signed.signatures = most
+            .iter()
+            .map(|c| keys(c).trust.sign(&signed.bytes).to_bytes())
+            .chain(ours)
+            .collect();
+        let judged = verify_trust(&signed, &keys("a").trust_key());
+        assert!(judged.is_err(), "nobody is made to look at any number");
+    }
+
+    #[test]
     fn any_other_key_and_any_changed_bit_is_refused() {
-        let signed = keys("a").sign_trust(&bundle()).unwrap();
+        let signed = ring(&["a"]).sign_trust(&bundle()).unwrap();
         let pinned = keys("a").trust_key();
         let refused = |signed: &SignedTrust, key: &TrustKey| {
             matches!(verify_trust(signed, key), Err(TrustError::BadSignature))
@@ -125,11 +165,13 @@ mod tests {
             assert!(refused(&changed, &pinned), "bit {bit} of the bundle");
         }
         let mut changed = signed.clone();
-        changed.signature[0] ^= 1;
+        changed.signatures[0][0] ^= 1;
+        assert!(refused(&changed, &pinned));
+        changed.signatures.clear();
         assert!(refused(&changed, &pinned));
         // The key that signs tokens is not the one that signs trust.
         let by_token_key = SignedTrust {
-            signature: keys("a").token.sign(&signed.bytes).to_bytes(),
+            signatures: vec![keys("a").token.sign(&signed.bytes).to_bytes()],
             bytes: signed.bytes,
         };
         assert!(refused(&by_token_key, &pinned));
@@ -138,8 +180,8 @@ mod tests {
     #[test]
     fn signed_garbage_is_an_error() {
         let bytes = vec![0xff; 40];
-        let signature = keys("a").trust.sign(&bytes).to_bytes();
-        let signed = SignedTrust { bytes, signature };
+        let signatures = vec![keys("a").trust.sign(&bytes).to_bytes()];
+        let signed = SignedTrust { bytes, signatures };
         assert!(matches!(
             verify_trust(&signed, &keys("a").trust_key()),
             Err(TrustError::Undecodable(_))

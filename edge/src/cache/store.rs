@@ -251,14 +251,15 @@ impl Store {
         self.measured(&key, MAX_BODY).await??;
         let mut connection = self.connection().await?;
         let mut command = redis::cmd("HMGET");
-        command.arg(key).arg(&["signature", "bytes"]);
-        let (signature, bytes): (Option<Vec<u8>>, Option<Vec<u8>>) =
+        command.arg(key).arg(&["signatures", "bytes"]);
+        let (signatures, bytes): (Option<Vec<u8>>, Option<Vec<u8>>) =
             within(CACHE_DEADLINE, command.query_async(&mut connection)).await?;
-        Ok(signature.zip(bytes).and_then(|(signature, bytes)| {
-            Some(SignedTrust {
-                signature: signature.try_into().ok()?,
+        Ok(signatures.zip(bytes).map(|(signatures, bytes)| {
+            let (signatures, _) = signatures.as_chunks();
+            SignedTrust {
+                signatures: signatures.to_vec(),
                 bytes,
-            })
+            }
         }))
     }
 
@@ -275,7 +276,7 @@ impl Store {
         let mut connection = self.connection().await?;
         let mut call = self.trust.key(layout::trust_key(&self.installation));
         call.arg(serial)
-            .arg(trust.signature.as_slice())
+            .arg(trust.signatures.concat())
             .arg(&trust.bytes)
             .arg(if insist { "insist" } else { "" });
         let verdict: String = within(CACHE_DEADLINE, call.invoke_async(&mut connection)).await?;

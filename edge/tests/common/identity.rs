@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use liveevents_protocol::id::{Installation, TokenId};
 use liveevents_protocol::trust::{Revoked, SignedTrust, TrustBundle};
-use liveevents_service::keys::Keys;
+use liveevents_service::keys::{Keyring, Keys};
 use liveevents_service::token::{Claims, Role, Signer};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -66,8 +66,9 @@ impl Identity {
             serial,
             keys: vec![self.keys.public()],
             revoked: revoked.collect(),
+            issuers: Vec::new(),
         };
-        self.keys.sign_trust(&bundle).unwrap()
+        Keyring::from(self.keys.clone()).sign_trust(&bundle).unwrap()
     }
 
     /// What a token says that is good for an hour from the start of the test.
@@ -83,6 +84,9 @@ impl Identity {
             id: TokenId(Uuid::new_v4()),
             issued_at: super::start(),
             expires_at: super::start() + SignedDuration::from_hours(1),
+            not_before: None,
+            attributes: Default::default(),
+            keys: Default::default(),
         }
     }
 

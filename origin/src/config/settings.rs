@@ -62,6 +62,12 @@ pub const SETTINGS: &[Setting] = &[
          everybody and refused outside Development.",
     )
     .secret(),
+    Setting::optional(
+        "jwt.previous_secrets",
+        "Secrets whose tokens and seals are accepted besides, divided by commas, or as a list in the file, where they may \
+         have commas: the one before, or the one to come, while the secret is replaced.",
+    )
+    .secret(),
     Setting::with_default("admin.username", "admin", "Name of the first admin, made when nobody can log in yet."),
     Setting::optional(
         "admin.password",

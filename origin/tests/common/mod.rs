@@ -70,7 +70,7 @@ impl Origin {
             .unwrap();
         let trust = Keeper::start(
             pool.clone(),
-            keys.clone(),
+            keys.clone().into(),
             installation.clone(),
             clock.clock(),
             TrustMetrics::new(&metrics).unwrap(),

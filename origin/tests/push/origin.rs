@@ -32,7 +32,7 @@ use liveevents_protocol::trust::{Revoked, SignedTrust, TrustBundle};
 use liveevents_protocol::version::{BasisPoints, Epoch, Revision, Version};
 use liveevents_service::clock::Clock;
 use liveevents_service::http::Authority;
-use liveevents_service::keys::Keys;
+use liveevents_service::keys::{Keyring, Keys};
 use liveevents_service::metrics::Metrics;
 use liveevents_service::token::{Claims, Role, Signer, Verifier};
 use sqlx::PgPool;
@@ -95,7 +95,7 @@ impl Origin {
     async fn start_with(pool: PgPool, folder: tempfile::TempDir, admission: Admission) -> Self {
         let installation: Installation = INSTALLATION.parse().unwrap();
         let keys = Keys::derive(&"a secret of at least thirty-two bytes".into()).unwrap();
-        let sealer = Sealer::new(*keys.seal(), installation.clone());
+        let sealer = Sealer::new(&keys.clone().into(), installation.clone());
         let bundle = TrustBundle {
             installation: installation.clone(),
             serial: 1,
@@ -104,6 +104,7 @@ impl Origin {
                 token: REVOKED,
                 until: Timestamp::MAX,
             }],
+            issuers: Vec::new(),
         };
         let verifier = Arc::new(Verifier::new(installation.clone()));
         assert!(verifier.replace(&bundle).unwrap());
@@ -130,7 +131,7 @@ impl Origin {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let endpoint = quic::endpoint(identity, keys.reset(), socket).unwrap();
-        let signed = Arc::new(keys.sign_trust(&bundle).unwrap());
+        let signed = Arc::new(Keyring::from(keys.clone()).sign_trust(&bundle).unwrap());
         let (trust_keeper, trust) = watch::channel(signed);
         let boxed = Arc::new(AckBox::default());
         let shared = Shared {
@@ -202,6 +203,9 @@ impl Origin {
             id: TokenId(uuid::Uuid::new_v4()),
             issued_at: now(),
             expires_at: now() + jiff::SignedDuration::from_hours(1),
+            not_before: None,
+            attributes: Default::default(),
+            keys: Default::default(),
         }
     }
 

@@ -7,6 +7,7 @@ mod convert;
 mod list;
 mod raw;
 mod report;
+mod trust;
 
 use bincode::{Decode, Encode};
 
@@ -18,6 +19,7 @@ use crate::trust::TrustBundle;
 use crate::version::Version;
 
 use list::List;
+use trust::WireSignedTrust;
 
 pub use raw::RawEntry;
 
@@ -62,12 +64,6 @@ struct WireWelcome {
     session: u64,
     time: i64,
     trust: WireSignedTrust,
-}
-
-#[derive(Encode, Decode)]
-struct WireSignedTrust {
-    bytes: Vec<u8>,
-    signature: [u8; 64],
 }
 
 #[derive(Encode, Decode)]
@@ -178,14 +174,6 @@ struct WireCandidate {
     revision: u32,
     exposure: u16,
     bucket_by: String,
-}
-
-#[derive(Encode, Decode)]
-struct WireTrust {
-    installation: String,
-    serial: u64,
-    keys: Vec<(String, [u8; 32])>,
-    revoked: Vec<([u8; 16], i64)>,
 }
 
 /// Kind bytes: edges' below 64, the origin's from 64 on.
@@ -358,11 +346,11 @@ pub(super) fn stamped_len(entry: &Stamped) -> Result<usize, EncodeError> {
 }
 
 pub(super) fn encode_trust(bundle: &TrustBundle) -> Result<Vec<u8>, EncodeError> {
-    write(WireTrust::from(bundle), MAX_BODY)
+    trust::encode(bundle)
 }
 
 pub(super) fn decode_trust(bytes: &[u8]) -> Result<TrustBundle, DecodeError> {
-    read::<WireTrust, MAX_BODY>(bytes)?.try_into()
+    trust::decode(bytes)
 }
 
 fn write<T: Encode>(value: T, limit: usize) -> Result<Vec<u8>, EncodeError> {

@@ -10,7 +10,7 @@ use liveevents_protocol::entry::Entry;
 use liveevents_protocol::entry::Value::Content;
 use liveevents_protocol::frame::FORMAT_V1;
 use liveevents_protocol::json_text::JsonText;
-use liveevents_protocol::limits::{MAX_BODY, MAX_HELLO, MAX_JSON_DEPTH, MAX_ROW};
+use liveevents_protocol::limits::{MAX_BODY, MAX_HELLO, MAX_JSON_DEPTH, MAX_ROW, MAX_TRUST};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -150,8 +150,8 @@ fn more_bytes_than_the_limit_are_not_looked_at() {
     let entries = codec::decode_entries(FORMAT_V1, &row);
     assert_eq!(entries, Err(too_large(MAX_ROW)));
     assert_eq!(codec::decode_stamped(&row), Err(too_large(MAX_ROW)));
-    let bundle = codec::decode_trust(&vec![0; MAX_BODY + 1]);
-    assert_eq!(bundle, Err(too_large(MAX_BODY)));
+    let bundle = codec::decode_trust(&vec![0; MAX_TRUST + 1]);
+    assert_eq!(bundle, Err(too_large(MAX_TRUST)));
 }
 
 #[test]

@@ -20,7 +20,9 @@ use liveevents_protocol::model::{
 };
 use liveevents_protocol::position::{Digest, Position, SealedPosition};
 use liveevents_protocol::schedule::{Occurrence, Schedule};
-use liveevents_protocol::trust::{PublicKey, Revoked, SignedTrust, TrustBundle};
+use liveevents_protocol::trust::{
+    IssuerKey, PlayerIssuer, PublicKey, Revoked, SignedTrust, TrustBundle,
+};
 use liveevents_protocol::version::{BasisPoints, Epoch, Revision, Version};
 use proptest::array::uniform;
 use proptest::collection::{btree_map, btree_set, vec};
@@ -270,13 +272,47 @@ pub(crate) fn trust() -> impl Strategy<Value = TrustBundle> {
         any::<u64>(),
         vec(key, 0..4),
         vec(revoked, 0..20),
+        vec(issuer(), 0..3),
     )
-        .prop_map(|(installation, serial, keys, revoked)| TrustBundle {
-            installation,
-            serial,
-            keys,
-            revoked,
-        })
+        .prop_map(
+            |(installation, serial, keys, revoked, issuers)| TrustBundle {
+                installation,
+                serial,
+                keys,
+                revoked,
+                issuers,
+            },
+        )
+}
+
+fn issuer() -> impl Strategy<Value = PlayerIssuer> {
+    let key = prop_oneof![
+        uniform(any::<u8>()).prop_map(IssuerKey::Ed25519),
+        (uniform(any::<u8>()), uniform(any::<u8>())).prop_map(|(x, y)| IssuerKey::P256 { x, y }),
+        (bytes(), bytes()).prop_map(|(n, e)| IssuerKey::Rsa { n, e }),
+    ];
+    let names = || btree_map(text(), text(), 0..4);
+    (
+        (text(), text(), text()),
+        btree_map(text(), key, 0..4),
+        (names(), names()),
+        option::of(text()),
+        vec(region(), 0..4),
+    )
+        .prop_map(
+            |((issuer, audience, player), keys, (attributes, bucketing), claim, regions)| {
+                PlayerIssuer {
+                    issuer,
+                    audience,
+                    keys,
+                    player,
+                    attributes,
+                    bucketing,
+                    region: claim,
+                    regions,
+                }
+            },
+        )
 }
 
 fn position() -> impl Strategy<Value = SealedPosition> {
@@ -297,7 +333,8 @@ fn position() -> impl Strategy<Value = SealedPosition> {
 }
 
 fn signed_trust() -> impl Strategy<Value = SignedTrust> {
-    (bytes(), uniform(any::<u8>())).prop_map(|(bytes, signature)| SignedTrust { bytes, signature })
+    (bytes(), vec(uniform(any::<u8>()), 0..3))
+        .prop_map(|(bytes, signatures)| SignedTrust { bytes, signatures })
 }
 
 fn hello() -> impl Strategy<Value = Hello> {

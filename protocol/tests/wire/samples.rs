@@ -23,7 +23,9 @@ use liveevents_protocol::model::{
 };
 use liveevents_protocol::position::{Digest, Position, SealedPosition};
 use liveevents_protocol::schedule::{Occurrence, Schedule};
-use liveevents_protocol::trust::{PublicKey, Revoked, SignedTrust, TrustBundle};
+use liveevents_protocol::trust::{
+    IssuerKey, PlayerIssuer, PublicKey, Revoked, SignedTrust, TrustBundle,
+};
 use liveevents_protocol::version::{BasisPoints, Epoch, Revision, Version};
 use uuid::Uuid;
 
@@ -232,7 +234,7 @@ fn position() -> SealedPosition {
 fn signed_trust() -> SignedTrust {
     SignedTrust {
         bytes: codec::encode_trust(&trust()).unwrap(),
-        signature: count_up(0xc0),
+        signatures: vec![count_up(0xc0), count_up(0x10)],
     }
 }
 
@@ -247,6 +249,33 @@ fn trust() -> TrustBundle {
         revoked: vec![Revoked {
             token: TokenId(uuid(2)),
             until: time(8),
+        }],
+        issuers: vec![PlayerIssuer {
+            issuer: "https://id.studio.example".to_owned(),
+            audience: "starfall".to_owned(),
+            keys: [
+                ("a".to_owned(), IssuerKey::Ed25519(count_up(0x30))),
+                (
+                    "b".to_owned(),
+                    IssuerKey::P256 {
+                        x: count_up(0x40),
+                        y: count_up(0x60),
+                    },
+                ),
+                (
+                    "c".to_owned(),
+                    IssuerKey::Rsa {
+                        n: count_up::<32>(0x80).to_vec(),
+                        e: vec![1, 0, 1],
+                    },
+                ),
+            ]
+            .into(),
+            player: "sub".to_owned(),
+            attributes: [("level".to_owned(), "game.level".to_owned())].into(),
+            bucketing: [("guild".to_owned(), "game.guild".to_owned())].into(),
+            region: Some("game.region".to_owned()),
+            regions: vec![region("us-east"), region("eu-west")],
         }],
     }
 }

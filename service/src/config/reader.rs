@@ -194,6 +194,34 @@ impl Reader {
         }
     }
 
+    /// Something made from each of several secrets, divided by commas or a list in the file; none if nothing is given.
+    /// As with one, what can be said of a wrong one is fixed text.
+    pub fn secrets_with<T>(
+        &mut self,
+        key: &str,
+        make: impl Fn(&SecretString) -> Result<T, &'static str>,
+    ) -> Value<Vec<T>> {
+        let Some(given) = self.look_up(key, true) else {
+            return Value(None);
+        };
+        let (secrets, origin) = match given {
+            None => return Value(Some(Vec::new())),
+            Some((Raw::List(secrets), origin)) => (secrets, origin),
+            Some((Raw::Text(text), origin)) => {
+                let secrets = text.split(',').map(|secret| secret.trim().to_owned());
+                (
+                    secrets.filter(|secret| !secret.is_empty()).collect(),
+                    origin,
+                )
+            }
+        };
+        let made = secrets.into_iter().map(|secret| make(&secret.into()));
+        match made.collect() {
+            Ok(made) => Value(Some(made)),
+            Err(problem) => self.fault(key, Some(origin), problem.to_owned()),
+        }
+    }
+
     /// A secret that may be missing.
     pub fn optional_secret(&mut self, key: &str) -> Value<Option<SecretString>> {
         let Some(given) = self.look_up(key, true) else {

@@ -74,6 +74,9 @@ fn token(role: Role, expires_in: i64) -> String {
         id: TokenId(uuid::Uuid::from_u128(1)),
         issued_at: now(),
         expires_at: now() + jiff::SignedDuration::from_secs(expires_in),
+        not_before: None,
+        attributes: Default::default(),
+        keys: Default::default(),
     };
     Signer::new(&keys()).unwrap().sign(&claims).unwrap()
 }
@@ -85,6 +88,7 @@ fn app() -> (Router, Metrics, Authority) {
         serial: 1,
         keys: vec![keys().public()],
         revoked: Vec::new(),
+        issuers: Vec::new(),
     };
     verifier.replace(&bundle).unwrap();
     let authority = Authority::new(Arc::new(verifier), Clock::fixed(now()));

@@ -104,6 +104,9 @@ mod tests {
             id: liveevents_protocol::id::TokenId(uuid::Uuid::nil()),
             issued_at: jiff::Timestamp::UNIX_EPOCH,
             expires_at: jiff::Timestamp::UNIX_EPOCH,
+            not_before: None,
+            attributes: Default::default(),
+            keys: Default::default(),
         })
     }
 

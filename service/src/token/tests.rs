@@ -9,6 +9,7 @@ use liveevents_protocol::trust::{PublicKey, Revoked, TrustBundle};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::limits::CLOCK_LEEWAY;
 use crate::trust::TrustError;
 
 const NOW: i64 = 1_800_000_000;
@@ -30,6 +31,9 @@ fn claims(role: Role) -> Claims {
         id: TokenId(uuid::Uuid::from_u128(1)),
         issued_at: at(NOW - 60),
         expires_at: at(NOW + 60),
+        not_before: None,
+        attributes: BTreeMap::new(),
+        keys: BTreeMap::new(),
     }
 }
 
@@ -39,6 +43,7 @@ fn bundle(serial: u64) -> TrustBundle {
         serial,
         keys: vec![keys("a").public()],
         revoked: Vec::new(),
+        issuers: Vec::new(),
     }
 }
 
@@ -124,13 +129,36 @@ fn a_token_is_good_until_its_second() {
 }
 
 #[test]
+fn a_token_is_good_from_its_first_second_by_a_clock_a_minute_off() {
+    let leeway = CLOCK_LEEWAY.as_secs().cast_signed();
+    let mut claims = claims(Role::GameServer);
+    claims.not_before = Some(at(NOW));
+    let token = sign(&claims);
+    assert_eq!(verify(&token).unwrap(), claims);
+    for (now, expected) in [(-leeway - 1, Some(TokenError::NotYet)), (-leeway, None)] {
+        let judged = verifier().verify(&token, at(NOW + now), Expiry::Strict);
+        assert_eq!(judged.err(), expected, "{now}");
+    }
+}
+
+#[test]
+fn a_player_of_ours_may_have_signed_attributes() {
+    let mut claims = claims(Role::Player);
+    claims.attributes = [("level".to_owned(), Attribute::Number(12.into()))].into();
+    claims.keys = [("guild".to_owned(), "g-7".to_owned())].into();
+    assert_eq!(verify(&sign(&claims)), Ok(claims));
+}
+
+#[test]
 fn cut_off_service_tokens_that_expired_since_are_good() {
     let cut_off = Expiry::AcceptIfExpiredAfter(at(NOW + 50));
     let long_after = at(NOW + 1_000_000);
     let rows = [
         (Role::GameServer, 60, None),
         (Role::Edge, 60, None),
-        (Role::Player, 50, None),
+        (Role::GameServer, 50, None),
+        // Whoever issues players' tokens may be there.
+        (Role::Player, 60, Some(TokenError::Expired)),
         // Expired while the origin could still have renewed it.
         (Role::GameServer, 49, Some(TokenError::Expired)),
         (Role::Admin, 60, Some(TokenError::Expired)),

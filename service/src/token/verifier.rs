@@ -2,7 +2,8 @@
 //!
 //! The signature comes first, and nothing of a token is believed before: its header only chooses among
 //! our keys, and its `alg` must be EdDSA whatever the key. Then issuer, installation, revocation and last
-//! expiry, so that a revoked token is told from an expired one.
+//! expiry, so that a revoked token is told from an expired one. A token that another issuer says to have signed is
+//! judged by that issuer's keys, and can only be a player's ([`super::issuers`]).
 //!
 //! Reading never locks: the bundle in force is behind an atomic pointer and is replaced whole. A signature found
 //! right is remembered as long as the keys stay the same; all the rest is judged at each request.
@@ -13,16 +14,21 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use ed25519_dalek::VerifyingKey;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use liveevents_protocol::id::{Installation, TokenId};
-use liveevents_protocol::trust::TrustBundle;
+use liveevents_protocol::trust::{PlayerIssuer, TrustBundle};
 
+use super::issuers::Issuers;
 use super::known::Known;
-use super::{Claims, ISSUER, Payload};
-use crate::limits::MAX_TOKEN;
+use super::{Claims, ISSUER, Payload, Role};
+use crate::limits::{CLOCK_LEEWAY, MAX_TOKEN};
 use crate::trust::TrustError;
+
+/// What a token may be signed with at all; its key then decides. Never `none`, and never with a secret that both sides
+/// would have to know.
+const ACCEPTED: [Algorithm; 3] = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256];
 
 /// Judges tokens.
 #[derive(Debug)]
@@ -47,6 +53,9 @@ struct Trusted {
 struct KeySet {
     public: BTreeMap<String, [u8; 32]>,
     keys: HashMap<String, DecodingKey>,
+    /// As they came.
+    others: Vec<PlayerIssuer>,
+    issuers: Issuers,
     known: Known,
 }
 
@@ -55,8 +64,9 @@ struct KeySet {
 pub enum Expiry {
     /// It is refused.
     Strict,
-    /// Cut off from the origin since this moment: nobody can renew a service token, so those that have
-    /// expired since are accepted. People's tokens are not: they can wait, and decide nothing here.
+    /// Cut off from the origin since this moment: nobody can renew the token of a game server or an edge, so those
+    /// that have expired since are accepted. People's are not: they can wait, and decide nothing here. Players' are
+    /// not: whoever issues them may well be there.
     AcceptIfExpiredAfter(Timestamp),
 }
 
@@ -65,7 +75,7 @@ pub enum Expiry {
 pub enum TokenError {
     /// Not a token of ours in form.
     Malformed,
-    /// `alg` is not EdDSA.
+    /// `alg` is not that of the key: EdDSA, for one of ours.
     WrongAlgorithm,
     /// There is no bundle yet to judge by, which says nothing about the token.
     NoKeys,
@@ -77,8 +87,12 @@ pub enum TokenError {
     WrongIssuer,
     /// `aud` is another installation.
     ForeignInstallation,
+    /// `aud` is not what is agreed with its issuer.
+    WrongAudience,
     /// Withdrawn.
     Revoked,
+    /// Before its time.
+    NotYet,
     /// Past its time.
     Expired,
 }
@@ -89,13 +103,15 @@ impl TokenError {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Malformed => "the token is malformed",
-            Self::WrongAlgorithm => "the token is not signed with EdDSA",
+            Self::WrongAlgorithm => "the token is not signed with its key's algorithm",
             Self::NoKeys => "there are no keys yet to judge the token by",
             Self::UnknownKey => "the token is signed by an unknown key",
             Self::BadSignature => "the token's signature is wrong",
             Self::WrongIssuer => "the token is of another issuer",
             Self::ForeignInstallation => "the token is for another installation",
+            Self::WrongAudience => "the token is for another audience",
             Self::Revoked => "the token was revoked",
+            Self::NotYet => "the token is not good yet",
             Self::Expired => "the token has expired",
         }
     }
@@ -141,8 +157,8 @@ impl Verifier {
         }
         let held = self.trusted.load().keys.clone();
         let keys = held
-            .filter(|held| held.public == public)
-            .unwrap_or_else(|| Arc::new(KeySet::new(public)));
+            .filter(|held| held.public == public && held.others == bundle.issuers)
+            .unwrap_or_else(|| Arc::new(KeySet::new(public, bundle.issuers.clone())));
         let next = Arc::new(Trusted {
             serial: Some(bundle.serial),
             keys: Some(keys),
@@ -185,13 +201,20 @@ impl Verifier {
         if trusted.revoked.contains(&claims.id) {
             return Err(TokenError::Revoked);
         }
+        let leeway = SignedDuration::try_from(CLOCK_LEEWAY).unwrap_or_default();
+        if claims
+            .not_before
+            .is_some_and(|from| now.duration_since(from) < -leeway)
+        {
+            return Err(TokenError::NotYet);
+        }
         if now >= claims.expires_at && !excused(&claims, expiry) {
             return Err(TokenError::Expired);
         }
         Ok(claims)
     }
 
-    /// The claims of a token that one of our keys has signed, as our issuer.
+    /// The claims of a token that one of our keys has signed, as our issuer, or another issuer's of a player.
     fn authentic(&self, trusted: Option<&KeySet>, token: &str) -> Result<Arc<Claims>, TokenError> {
         if let Some(claims) = trusted.and_then(|trusted| trusted.known.find(token)) {
             return Ok(claims);
@@ -200,7 +223,7 @@ impl Verifier {
             return Err(TokenError::Malformed);
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
-        if header.alg != Algorithm::EdDSA {
+        if !ACCEPTED.contains(&header.alg) {
             return Err(TokenError::WrongAlgorithm);
         }
         if header.crit.is_some() {
@@ -209,6 +232,19 @@ impl Verifier {
         }
         let trusted = trusted.ok_or(TokenError::NoKeys)?;
         let kid = header.kid.ok_or(TokenError::UnknownKey)?;
+        let issuer = Issuers::issuer_of(token).ok_or(TokenError::Malformed)?;
+        if issuer != ISSUER {
+            let signed = (header.alg, kid.as_str());
+            let claims = trusted
+                .issuers
+                .authentic(&issuer, token, signed, &self.installation)?;
+            let claims = Arc::new(claims);
+            trusted.known.remember(token, &claims);
+            return Ok(claims);
+        }
+        if header.alg != Algorithm::EdDSA {
+            return Err(TokenError::WrongAlgorithm);
+        }
         let key = trusted.keys.get(&kid).ok_or(TokenError::UnknownKey)?;
         let payload = jsonwebtoken::decode::<Payload<'_>>(token, key, &self.validation)
             .map_err(|error| match error.kind() {
@@ -226,7 +262,7 @@ impl Verifier {
 }
 
 impl KeySet {
-    fn new(public: BTreeMap<String, [u8; 32]>) -> Self {
+    fn new(public: BTreeMap<String, [u8; 32]>, others: Vec<PlayerIssuer>) -> Self {
         let keys = public
             .iter()
             .map(|(kid, key)| (kid.clone(), DecodingKey::from_ed_der(key)))
@@ -234,6 +270,8 @@ impl KeySet {
         Self {
             public,
             keys,
+            issuers: Issuers::new(&others),
+            others,
             known: Known::new(),
         }
     }
@@ -243,7 +281,7 @@ fn excused(claims: &Claims, expiry: Expiry) -> bool {
     match expiry {
         Expiry::Strict => false,
         Expiry::AcceptIfExpiredAfter(since) => {
-            !claims.role.is_person() && claims.expires_at >= since
+            matches!(claims.role, Role::GameServer | Role::Edge) && claims.expires_at >= since
         }
     }
 }
@@ -263,6 +301,7 @@ mod tests {
             installation: "starfall-test".parse().unwrap(),
             serial,
             keys: vec![key.public()],
+            issuers: Vec::new(),
             revoked: revoked
                 .iter()
                 .map(|&token| Revoked {
@@ -279,6 +318,9 @@ mod tests {
             id: TokenId(uuid::Uuid::from_u128(1)),
             issued_at: Timestamp::UNIX_EPOCH,
             expires_at: Timestamp::MAX,
+            not_before: None,
+            attributes: BTreeMap::new(),
+            keys: BTreeMap::new(),
         };
         let token = Signer::new(&keys("a")).unwrap().sign(&claims).unwrap();
         let verifier = Verifier::new("starfall-test".parse().unwrap());

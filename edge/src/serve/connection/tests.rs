@@ -116,6 +116,9 @@ impl World {
             id: TokenId(Uuid::nil()),
             issued_at: NOW,
             expires_at: NOW + SignedDuration::from_hours(1),
+            not_before: None,
+            attributes: Default::default(),
+            keys: Default::default(),
         };
         let (near, far) = pipe(PIPE);
         let (input, output) = simplex(PIPE);
@@ -357,6 +360,7 @@ async fn a_revoked_token_closes() {
             token: TokenId(Uuid::nil()),
             until: NOW,
         }],
+        issuers: Vec::new(),
     };
     let start = Instant::now();
     assert!(world.verifier.replace(&bundle).unwrap());
@@ -457,6 +461,9 @@ async fn an_idle_connection_is_small() {
         id: TokenId(Uuid::nil()),
         issued_at: NOW,
         expires_at: NOW,
+        not_before: None,
+        attributes: Default::default(),
+        keys: Default::default(),
     });
     let place = world.serving.registry.place(claims.id).ok().unwrap();
     let future = serve(world.serving.clone(), reader, near, claims, place);

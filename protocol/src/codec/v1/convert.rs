@@ -5,16 +5,12 @@ mod entries;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{
-    WireAck, WireChunk, WireHello, WirePosition, WireRow, WireRows, WireSignedTrust, WireTrust,
-    WireWelcome,
-};
+use super::{WireAck, WireChunk, WireHello, WirePosition, WireRow, WireRows, WireWelcome};
 use crate::codec::DecodeError;
 use crate::frame::{EdgeFrame, Hello, OriginFrame, Row, Rows, SnapshotChunk};
-use crate::id::{BootId, ChangeId, TokenId};
+use crate::id::{BootId, ChangeId};
 use crate::position::{Digest, Position, SealedPosition};
 use crate::schedule::from_microsecond;
-use crate::trust::{PublicKey, Revoked, SignedTrust, TrustBundle};
 use crate::version::{Epoch, Version};
 
 pub(super) fn invalid(field: &'static str, problem: impl ToString) -> DecodeError {
@@ -127,24 +123,6 @@ pub(super) fn welcome(wire: WireWelcome) -> Result<OriginFrame, DecodeError> {
     })
 }
 
-impl From<&SignedTrust> for WireSignedTrust {
-    fn from(trust: &SignedTrust) -> Self {
-        Self {
-            bytes: trust.bytes.clone(),
-            signature: trust.signature,
-        }
-    }
-}
-
-impl From<WireSignedTrust> for SignedTrust {
-    fn from(wire: WireSignedTrust) -> Self {
-        Self {
-            bytes: wire.bytes,
-            signature: wire.signature,
-        }
-    }
-}
-
 impl From<&SnapshotChunk> for WireChunk {
     fn from(chunk: &SnapshotChunk) -> Self {
         Self {
@@ -226,51 +204,6 @@ impl TryFrom<WireRows> for Rows {
             region: id("region", &wire.region)?,
             position,
             rows,
-        })
-    }
-}
-
-impl From<&TrustBundle> for WireTrust {
-    fn from(bundle: &TrustBundle) -> Self {
-        Self {
-            installation: bundle.installation.to_string(),
-            serial: bundle.serial,
-            keys: bundle
-                .keys
-                .iter()
-                .map(|key| (key.kid.clone(), key.key))
-                .collect(),
-            revoked: bundle
-                .revoked
-                .iter()
-                .map(|r| (r.token.0.into_bytes(), r.until.as_microsecond()))
-                .collect(),
-        }
-    }
-}
-
-impl TryFrom<WireTrust> for TrustBundle {
-    type Error = DecodeError;
-
-    fn try_from(wire: WireTrust) -> Result<Self, DecodeError> {
-        Ok(Self {
-            installation: id("installation", &wire.installation)?,
-            serial: wire.serial,
-            keys: wire
-                .keys
-                .into_iter()
-                .map(|(kid, key)| PublicKey { kid, key })
-                .collect(),
-            revoked: wire
-                .revoked
-                .into_iter()
-                .map(|(token, until)| {
-                    Ok(Revoked {
-                        token: TokenId(Uuid::from_bytes(token)),
-                        until: time("until", until)?,
-                    })
-                })
-                .collect::<Result<_, DecodeError>>()?,
         })
     }
 }
