@@ -4,13 +4,16 @@
 //! twice. Nothing here knows HTTP, SQL, the clock or randomness: time is an argument.
 
 pub mod approval;
+pub mod configuration;
 pub mod document;
 pub mod fault;
 pub mod fields;
+pub mod json_schema;
 pub mod lifecycle;
 pub mod naming;
 pub mod record;
 pub mod recurrence;
 pub mod schedule;
 pub mod timing;
+pub mod validation;
 pub mod wall_clock;

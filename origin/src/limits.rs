@@ -22,6 +22,52 @@ pub const MAX_SEGMENTS: usize = 100;
 /// Languages of one event: more than any game ships, few enough to look through.
 pub const MAX_LOCALIZATIONS: usize = 100;
 
+/// Faults told in one answer: more than anybody repairs at once. An event of 256 KB could have a hundred thousand.
+pub const MAX_FAULTS: usize = 200;
+
+/// A description in one language, in characters: a long page.
+pub const MAX_DESCRIPTION: usize = 20_000;
+
+/// An item's id, in characters.
+pub const MAX_ITEM_ID: usize = 200;
+
+/// Items of the catalogue: of 50 bytes each, what one request holds.
+pub const MAX_ITEMS: usize = 20_000;
+
+/// An asset's URL, in bytes: what browsers and content delivery networks agree on.
+pub const MAX_URL: usize = 2_048;
+
+/// Digits of a number, exponent included. A game reads 17; the database would take 131,072, and refuse the next.
+pub const MAX_NUMBER: usize = 64;
+
+/// A JSON Schema, in bytes: many times what describes one game's configurations.
+pub const MAX_SCHEMA: usize = 64 * 1024;
+
+/// Schemas registered: one for each type, and some hundred categories.
+pub const MAX_SCHEMAS: i64 = 500;
+
+/// Subschemas of a schema with its references followed. At 256 KB of configuration, of which no more than 130,000 can be
+/// values, this keeps a judgement far below a second for any schema that is not written to be slow.
+pub const MAX_SUBSCHEMAS: usize = 4_000;
+
+/// References of a schema that lead from one to the next; each is some frames of a stack.
+pub const MAX_REFERENCES: usize = 32;
+
+/// Patterns of a schema; with [`MAX_PATTERN`] 25 MB at the most while one is compiled.
+pub const MAX_PATTERNS: usize = 100;
+
+/// A pattern compiled, in bytes.
+pub const MAX_PATTERN: usize = 256 * 1024;
+
+/// What a schema says of one value, in characters.
+pub const MAX_SCHEMA_MESSAGE: usize = 300;
+
+/// Events judged at once, each on a thread of its own: one of two cores stays free for everything else.
+pub const JUDGEMENTS: usize = 2;
+
+/// How long a judgement may wait and take; beyond it the database's deadline would be the next to pass.
+pub const JUDGEMENT_DEADLINE: Duration = Duration::from_secs(5);
+
 /// How far ahead occurrences of a recurring event are computed and sent.
 pub const HORIZON_DAYS: i64 = 60;
 

@@ -79,6 +79,8 @@ impl Document {
         if let Some(category) = &category {
             check::text(&mut faults, "category", category, limits::MAX_TAG);
         }
+        let description = fields.description.clone().unwrap_or_default();
+        check::description(&mut faults, "description", &description);
         let timing = parse_timing(fields, &mut faults);
         let configuration = fields
             .configuration
@@ -109,7 +111,7 @@ impl Document {
             (Some(display_name), Some(event_type), Some((timing, bounds))) if faults.is_empty() => {
                 Ok(Self {
                     display_name,
-                    description: fields.description.clone().unwrap_or_default(),
+                    description,
                     event_type,
                     category,
                     timing,

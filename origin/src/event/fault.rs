@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use crate::limits;
+
 /// One thing wrong with one field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -11,17 +13,24 @@ pub struct Fault {
     pub message: String,
 }
 
-/// Everything wrong with a request, in the order found.
+/// Everything wrong with a request, in the order found; of a great many the first, and how many more there are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Faults(Vec<Fault>);
+pub struct Faults {
+    listed: Vec<Fault>,
+    more: usize,
+}
 
 impl Faults {
     /// Notes one fault.
     pub fn add(&mut self, field: impl Into<String>, message: impl Display) {
-        self.0.push(Fault {
-            field: field.into(),
-            message: message.to_string(),
-        });
+        if self.listed.len() < limits::MAX_FAULTS {
+            self.listed.push(Fault {
+                field: field.into(),
+                message: message.to_string(),
+            });
+        } else {
+            self.more = self.more.saturating_add(1);
+        }
     }
 
     /// The value, or a note of why there is none.
@@ -46,14 +55,17 @@ impl Faults {
     /// These, then the others.
     #[must_use]
     pub fn and(mut self, others: Self) -> Self {
-        self.0.extend(others.0);
+        for fault in others.listed {
+            self.add(fault.field, fault.message);
+        }
+        self.more = self.more.saturating_add(others.more);
         self
     }
 
     /// Whether nothing was wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.listed.is_empty()
     }
 
     /// `Ok` if nothing was wrong.
@@ -66,7 +78,34 @@ impl Faults {
 
     /// The faults in the order found.
     #[must_use]
-    pub fn into_vec(self) -> Vec<Fault> {
-        self.0
+    pub fn into_vec(mut self) -> Vec<Fault> {
+        if self.more > 0 {
+            self.listed.push(Fault {
+                field: "request".to_owned(),
+                message: format!("has {} more faults, which are not listed", self.more),
+            });
+        }
+        self.listed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_great_many_are_counted_rather_than_listed() {
+        let mut faults = Faults::default();
+        for number in 0..limits::MAX_FAULTS + 7 {
+            faults.add(format!("items[{number}]"), "is wrong");
+        }
+        let listed = faults.clone().and(faults).into_vec();
+        assert_eq!(listed.len(), limits::MAX_FAULTS + 1);
+        let last = listed.last().map(|fault| fault.message.clone());
+        let more = limits::MAX_FAULTS + 14;
+        assert_eq!(
+            last.unwrap(),
+            format!("has {more} more faults, which are not listed")
+        );
     }
 }

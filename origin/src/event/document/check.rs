@@ -23,6 +23,16 @@ pub(super) fn text(faults: &mut Faults, field: &str, text: &str, max: usize) -> 
     text.to_owned()
 }
 
+/// A text of many lines. A NUL is nothing that anybody types, and no database keeps it.
+pub(super) fn description(faults: &mut Faults, field: &str, text: &str) {
+    if text.chars().count() > limits::MAX_DESCRIPTION {
+        let most = limits::MAX_DESCRIPTION;
+        faults.add(field, format!("must have at most {most} characters"));
+    } else if text.contains('\0') {
+        faults.add(field, "must not contain a NUL");
+    }
+}
+
 pub(super) fn tags(faults: &mut Faults, tags: &[String]) {
     if tags.len() > limits::MAX_TAGS {
         faults.add("tags", format!("must have at most {}", limits::MAX_TAGS));
@@ -87,6 +97,9 @@ pub(super) fn localizations(faults: &mut Faults, given: &BTreeMap<String, Locali
                 limits::MAX_NAME,
             );
         }
+        if let Some(text) = &localization.description {
+            description(faults, &format!("{field}.description"), text);
+        }
         if let Some(custom) = &localization.custom_fields {
             object(faults, &format!("{field}.customFields"), custom);
         }
@@ -121,6 +134,10 @@ fn object(
     field: &str,
     json: &JsonText,
 ) -> Option<serde_json::Map<String, Value>> {
+    if let Err(problem) = storable(json.as_str()) {
+        faults.add(field, problem);
+        return None;
+    }
     match serde_json::from_str(json.as_str()) {
         Ok(Value::Object(members)) => Some(members),
         Ok(_) => {
@@ -132,6 +149,66 @@ fn object(
             None
         }
     }
+}
+
+/// What is JSON and yet kept by no database, and read by no game: a NUL in a text, a number beyond all measure. The text is
+/// JSON already.
+fn storable(json: &str) -> Result<(), String> {
+    let mut rest = json;
+    while let Some(first) = rest.chars().next() {
+        let token = match first {
+            '"' => {
+                let text = quoted(rest);
+                if has_nul(text) {
+                    return Err("must not contain a NUL".to_owned());
+                }
+                text.len()
+            }
+            '-' | '0'..='9' => {
+                let end = rest.find(|c: char| {
+                    !c.is_ascii_digit() && !matches!(c, '-' | '+' | '.' | 'e' | 'E')
+                });
+                let number = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+                let exponent = number.split(['e', 'E']).nth(1).unwrap_or("0");
+                let moderate = exponent
+                    .parse()
+                    .is_ok_and(|exponent: i32| exponent.abs() <= 308);
+                if number.len() > limits::MAX_NUMBER || !moderate {
+                    return Err(format!(
+                        "must not have numbers of more than {} digits, or beyond 1e308",
+                        limits::MAX_NUMBER
+                    ));
+                }
+                number.len()
+            }
+            other => other.len_utf8(),
+        };
+        rest = rest.get(token..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// A text's token at the start of what is JSON.
+fn quoted(json: &str) -> &str {
+    let mut escaped = false;
+    let end = json.char_indices().skip(1).find(|(_, c)| {
+        let closes = *c == '"' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        closes
+    });
+    end.and_then(|(end, _)| json.get(..=end)).unwrap_or(json)
+}
+
+fn has_nul(token: &str) -> bool {
+    token.match_indices("\\u0000").any(|(at, _)| {
+        // Of several backslashes each second one stands for itself.
+        let before = token.get(..at).unwrap_or_default();
+        before
+            .len()
+            .wrapping_sub(before.trim_end_matches('\\').len())
+            % 2
+            == 0
+    })
 }
 
 /// Every number within is positive. Recursion ends where `JsonText` ends nesting.

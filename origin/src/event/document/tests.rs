@@ -51,6 +51,7 @@ fn each_rule_names_its_field() {
         (json!({"displayName": "  "}), "displayName"),
         (json!({"displayName": "x".repeat(201)}), "displayName"),
         (json!({"displayName": "two\nlines"}), "displayName"),
+        (json!({"description": "x".repeat(20_001)}), "description"),
         (json!({"type": "Party"}), "type"),
         (json!({"requires": {"minBuild": "v4"}}), "requires.minBuild"),
         (
@@ -196,6 +197,82 @@ fn deep_nesting_is_refused_rather_than_stored() {
             .replacen('{', &format!("{{\"configuration\": {{\"x\": {deep}}}, "), 1);
     let refusal = serde_json::from_str::<EventFields>(&json).unwrap_err();
     assert!(refusal.to_string().contains("levels"), "{refusal}");
+}
+
+#[test]
+fn what_no_database_keeps_is_refused_by_name() {
+    let long = "9".repeat(limits::MAX_NUMBER + 1);
+    let table = [
+        (r#""description": "a\u0000b""#.to_owned(), "description"),
+        (r#""displayName": "a\u0000b""#.to_owned(), "displayName"),
+        (r#""tags": ["a\u0000b"]"#.to_owned(), "tags[0]"),
+        (
+            r#""localizations": {"de": {"description": "\u0000"}}"#.to_owned(),
+            "localizations.de.description",
+        ),
+        (
+            r#""localizations": {"de": {"customFields": {"a": "\u0000"}}}"#.to_owned(),
+            "localizations.de.customFields",
+        ),
+        (
+            r#""configuration": {"a": "\u0000"}"#.to_owned(),
+            "configuration",
+        ),
+        (
+            r#""configuration": {"a\u0000": 1}"#.to_owned(),
+            "configuration",
+        ),
+        (
+            r#""configuration": {"a": "\\\u0000"}"#.to_owned(),
+            "configuration",
+        ),
+        (
+            r#""configuration": {"a": "\ud800"}"#.to_owned(),
+            "configuration",
+        ),
+        (
+            r#""configuration": {"a": 1e400}"#.to_owned(),
+            "configuration",
+        ),
+        (
+            r#""configuration": {"a": 1e-20000}"#.to_owned(),
+            "configuration",
+        ),
+        (
+            r#""configuration": {"a": 1e99999999999}"#.to_owned(),
+            "configuration",
+        ),
+        (
+            format!(r#""configuration": {{"a": {long}}}"#),
+            "configuration",
+        ),
+        (
+            format!(r#""configuration": {{"a": 0.{long}}}"#),
+            "configuration",
+        ),
+    ];
+    for (field, at_fault) in table {
+        let mut event = base();
+        event.as_object_mut().unwrap().remove("displayName");
+        let name = if at_fault == "displayName" {
+            ""
+        } else {
+            r#""displayName": "a", "#
+        };
+        let json = event
+            .to_string()
+            .replacen('{', &format!("{{{name}{field}, "), 1);
+        let faults = Document::parse(&serde_json::from_str(&json).unwrap()).unwrap_err();
+        let fields: Vec<_> = faults.into_vec().into_iter().map(|f| f.field).collect();
+        assert_eq!(fields, [at_fault], "{field}");
+    }
+    // A backslash before the letter is no escape, and these numbers are large and small but numbers.
+    let fine = r#"{"a": "\\u0000", "b": 1180591620717411303424, "c": -1.5e-300, "d": "1e400", "e\"": "\""}"#;
+    let event = base()
+        .to_string()
+        .replacen('{', &format!(r#"{{"configuration": {fine}, "#), 1);
+    let document = Document::parse(&serde_json::from_str(&event).unwrap()).unwrap();
+    assert_eq!(document.configuration.as_str(), fine);
 }
 
 #[test]

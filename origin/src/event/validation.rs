@@ -1,0 +1,226 @@
+//! Whether an event can be accepted and served: everything that is wrong with it, and everything that may be.
+//!
+//! [`Proposal::read`] reads what was asked for as far as it can be read, and names what has to be looked up: items,
+//! schemas, segments, assets. Somebody gathers these as [`Facts`], and [`validate`] judges. So all that is wrong is in one
+//! [`Report`], in the order of the fields, and nothing here waits for anybody. An error is wrong in itself, and nothing
+//! that has one is created, edited or deployed; a warning is for whoever asks.
+//!
+//! Unlike [`Document::parse`], whose rules every stored document meets for ever, these change with the catalogue, with
+//! the studio's schemas and with our releases.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use liveevents_protocol::id::{EventId, RegionId};
+use url::Url;
+
+use super::configuration::{Configuration, Named};
+use super::document::Document;
+use super::fault::Faults;
+use super::fields::EventFields;
+use super::json_schema::Schema;
+use super::schedule::schedule;
+use super::wall_clock::Zone;
+
+/// An event as it was asked for, read as far as it can be.
+#[derive(Debug)]
+pub struct Proposal {
+    document: Result<Document, Faults>,
+    configuration: Option<Configuration>,
+    /// Its type and category as they were written: what schemas are named after.
+    scopes: Vec<String>,
+    targets: Vec<String>,
+    excluded: Vec<String>,
+}
+
+/// What is known beside the event itself. What was not asked for is left as [`Facts::new`] has it, and not judged.
+#[derive(Debug)]
+pub struct Facts {
+    /// The time.
+    pub now: Timestamp,
+    /// Nothing of the event is deployed yet, so that it has to lie ahead.
+    pub draft: bool,
+    /// Of its items those that the catalogue lacks; none if no catalogue is loaded.
+    pub unknown_items: BTreeSet<String>,
+    /// The schemas that concern it, by name.
+    pub schemas: BTreeMap<String, Schema>,
+    /// Of its segments those that there are not.
+    pub unknown_segments: BTreeSet<String>,
+    /// Every region and its zone, if it is to be tried where it can be scheduled.
+    pub regions: Vec<(RegionId, Zone)>,
+    /// Events of its category that are served at the same time.
+    pub overlaps: Vec<Overlap>,
+    /// What is wrong with an asset, by URL.
+    pub assets: BTreeMap<Url, String>,
+    /// Whether an asset that cannot be fetched is an error.
+    pub assets_matter: bool,
+}
+
+/// Another event of the same category at the same time in the same region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overlap {
+    /// Where.
+    pub region: RegionId,
+    /// Which.
+    pub event: EventId,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// What is wrong.
+    pub errors: Faults,
+    /// What may be.
+    pub warnings: Faults,
+}
+
+impl Facts {
+    /// None but these.
+    #[must_use]
+    pub fn new(draft: bool, now: Timestamp) -> Self {
+        Self {
+            now,
+            draft,
+            unknown_items: BTreeSet::new(),
+            schemas: BTreeMap::new(),
+            unknown_segments: BTreeSet::new(),
+            regions: Vec::new(),
+            overlaps: Vec::new(),
+            assets: BTreeMap::new(),
+            assets_matter: false,
+        }
+    }
+}
+
+impl Proposal {
+    /// Reads what was asked for.
+    #[must_use]
+    pub fn read(fields: &EventFields) -> Self {
+        let scopes = [fields.event_type.clone(), fields.category.clone().flatten()];
+        Self {
+            document: Document::parse(fields),
+            configuration: fields.configuration.as_ref().and_then(Configuration::read),
+            scopes: scopes.into_iter().flatten().collect(),
+            targets: fields.target_segments.clone().unwrap_or_default(),
+            excluded: fields.exclude_segments.clone().unwrap_or_default(),
+        }
+    }
+
+    /// What it would be, if it is one.
+    #[must_use]
+    pub fn document(&self) -> Option<&Document> {
+        self.document.as_ref().ok()
+    }
+
+    /// The items that it names.
+    #[must_use]
+    pub fn items(&self) -> BTreeSet<&str> {
+        let items = self.configuration.iter().flat_map(Configuration::items);
+        items.map(|item| item.name).collect()
+    }
+
+    /// The names of the schemas that concern it, should there be some.
+    #[must_use]
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
+    }
+
+    /// The segments that it names.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.targets
+            .iter()
+            .chain(&self.excluded)
+            .map(String::as_str)
+    }
+
+    /// The assets that it names.
+    #[must_use]
+    pub fn assets(&self) -> BTreeSet<Url> {
+        let assets = self.configuration.iter().flat_map(Configuration::assets);
+        assets.map(|asset| asset.name).collect()
+    }
+
+    /// The document, if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// What is.
+    pub fn accept(self, report: Report) -> Result<Document, Faults> {
+        report.errors.or_ok()?;
+        self.document
+    }
+}
+
+/// Judges. Takes as long as the studio's schemas do.
+#[must_use]
+pub fn validate(proposal: &Proposal, facts: &Facts) -> Report {
+    let mut report = Report::default();
+    match &proposal.document {
+        Ok(document) => time(document, facts, &mut report),
+        Err(faults) => report.errors = faults.clone(),
+    }
+    if let Some(configuration) = &proposal.configuration {
+        configuration.check(&mut report.errors, &mut report.warnings);
+        for Named { field, name } in configuration.items() {
+            if facts.unknown_items.contains(name) {
+                let message = format!("names {name:?}, which is not in the item catalogue");
+                report.errors.add(field, message);
+            }
+        }
+        for (name, schema) in &facts.schemas {
+            schema.check(name, configuration.value(), &mut report.errors);
+        }
+        let assets = if facts.assets_matter {
+            &mut report.errors
+        } else {
+            &mut report.warnings
+        };
+        for Named { field, name } in configuration.assets() {
+            if let Some(problem) = facts.assets.get(&name) {
+                assets.add(field, problem);
+            }
+        }
+    }
+    segments("targetSegments", &proposal.targets, facts, &mut report);
+    segments("excludeSegments", &proposal.excluded, facts, &mut report);
+    report
+}
+
+fn time(document: &Document, facts: &Facts, report: &mut Report) {
+    if facts.draft
+        && let Err(faults) = document.check_draft(facts.now)
+    {
+        report.errors = faults;
+    }
+    for (region, zone) in &facts.regions {
+        match schedule(&document.timing, zone, facts.now) {
+            Ok(schedule) if schedule.occurrences().is_empty() => {
+                let message = format!("nothing of it lies ahead in {region}");
+                report.warnings.add("endTime", message);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let message = format!("it cannot be scheduled in {region}: {error}");
+                report.warnings.add("startTime", message);
+            }
+        }
+    }
+    for Overlap { region, event } in &facts.overlaps {
+        let message = format!(
+            "it would be served in {region} beside {event}, which has the same category; a deployment that \
+             does so is refused unless allowOverlap is true"
+        );
+        report.warnings.add("category", message);
+    }
+}
+
+fn segments(field: &str, named: &[String], facts: &Facts, report: &mut Report) {
+    for (index, segment) in named.iter().enumerate() {
+        if facts.unknown_segments.contains(segment) {
+            let message = format!("there is no segment {segment}");
+            report.errors.add(format!("{field}[{index}]"), message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
