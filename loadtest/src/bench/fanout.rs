@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::bare::Loop;
 use super::changes::Dial;
+use super::process::Busy;
 use super::scene::Scene;
 use super::sheet::{Bound, Sheet};
 use crate::arguments::bench::{Bare, Fanout};
@@ -24,11 +25,14 @@ struct Side {
     each: Spread,
     last: Spread,
     bytes: f64,
+    /// Of all cores, in percent.
+    busy: f64,
 }
 
 impl Side {
-    fn of(tally: &Tally, cpu_seconds: f64) -> Self {
+    fn of(tally: &Tally, cpu_seconds: f64, busy: f64) -> Self {
         Self {
+            busy,
             per_cpu_second: tally.deliveries as f64 / cpu_seconds.max(0.01),
             deliveries: tally.deliveries,
             each: tally.latency.clone(),
@@ -65,6 +69,7 @@ pub(super) async fn run(fanout: &Fanout) -> Result<Sheet, Failure> {
                 "1/s",
                 side.per_cpu_second,
             );
+            sheet.add(&format!("{name}: cores busy"), "%", side.busy);
             sheet.add(&format!("{name}: to each, p50"), "ms", side.each.at(0.5));
             sheet.add(&format!("{name}: to each, p99"), "ms", side.each.at(0.99));
             sheet.add(
@@ -101,12 +106,12 @@ async fn through_the_edge(
     let warm = dial.turn_at(scene, 20, fanout.rate).await?;
     receivers.wait_for_version(warm, limits::ARRIVAL).await?;
     receivers.forget();
-    let before = scene.edge.cpu()?;
+    let (before, busy) = (scene.edge.cpu()?, Busy::start()?);
     let last = dial.turn_at(scene, fanout.changes, fanout.rate).await?;
     let tally = receivers.wait_for_version(last, limits::ARRIVAL).await?;
-    let cpu = scene.edge.cpu()? - before;
+    let (cpu, busy) = (scene.edge.cpu()? - before, busy.percent()?);
     let commit = tally.since_commit.clone();
-    Ok((Side::of(&tally, cpu.as_secs_f64()), commit))
+    Ok((Side::of(&tally, cpu.as_secs_f64(), busy), commit))
 }
 
 async fn from_the_loop(fanout: &Fanout, bytes: f64) -> Result<Side, Failure> {
@@ -127,10 +132,12 @@ async fn from_the_loop(fanout: &Fanout, bytes: f64) -> Result<Side, Failure> {
     let at_most =
         limits::ARRIVAL + 10 * Duration::from_secs_f64(f64::from(bare.frames) / bare.rate);
     let all = u64::from(bare.frames) * u64::from(bare.servers);
+    let busy = Busy::start()?;
     let came = receivers.wait("the loop's frames came", at_most, |tally| {
         tally.deliveries == all
     });
     let tally = came.await?;
+    let busy = busy.percent()?;
     let done = server.done(at_most).await?;
-    Ok(Side::of(&tally, done.cpu_seconds))
+    Ok(Side::of(&tally, done.cpu_seconds, busy))
 }

@@ -68,6 +68,46 @@ impl Process {
     }
 }
 
+/// How much of all cores was in use since it was started, by whatever process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Busy {
+    all: u64,
+    idle: u64,
+}
+
+impl Busy {
+    /// From now on.
+    pub(super) fn start() -> Result<Self, Failure> {
+        const STAT: &str = "/proc/stat";
+        let stat = std::fs::read_to_string(STAT).map_err(|source| Failure::File {
+            path: STAT.into(),
+            source,
+        })?;
+        // The first line sums up all cores: user, nice, system, idle, waiting for disks, interrupts, stolen by the host.
+        let first = stat.lines().next().unwrap_or_default();
+        let ticks = first.split_whitespace().skip(1).take(8);
+        let ticks: Vec<u64> = ticks.filter_map(|ticks| ticks.parse().ok()).collect();
+        match ticks[..] {
+            [_, _, _, idle, waiting, ..] => Ok(Self {
+                all: ticks.iter().sum(),
+                idle: idle + waiting,
+            }),
+            _ => Err(Failure::Content {
+                path: STAT.into(),
+                problem: "not as Linux writes it".to_owned(),
+            }),
+        }
+    }
+
+    /// The share of all cores that was in use, in percent.
+    pub(super) fn percent(self) -> Result<f64, Failure> {
+        let now = Self::start()?;
+        let all = now.all.saturating_sub(self.all).max(1);
+        let idle = now.idle.saturating_sub(self.idle);
+        Ok(100.0 * (1.0 - idle as f64 / all as f64))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,5 +123,15 @@ mod tests {
             sum = std::hint::black_box(sum.wrapping_add(1));
         }
         assert!(Process(u32::MAX).cpu().is_err());
+    }
+
+    #[test]
+    fn knows_that_somebody_works() {
+        let busy = Busy::start().unwrap();
+        let mut percent = 0.0;
+        while percent == 0.0 {
+            percent = busy.percent().unwrap();
+        }
+        assert!(percent <= 100.0, "{percent}");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::changes::{Dial, Fate, populate};
-use super::process::Process;
+use super::process::{Busy, Process};
 use super::requests::{Load, Outcome, Pace};
 use super::scene::Scene;
 use super::sheet::{Bound, Sheet};
@@ -58,7 +58,14 @@ pub(super) async fn run(query: &Query) -> Result<Sheet, Failure> {
         sheet.add("edge: bytes of an answer", "B", size(&read));
 
         let half = Pace::Each(Duration::from_secs_f64(2.0 / read.rate()));
+        let busy = Busy::start()?;
+        let file_half = nginx.run(half, time).await?;
+        sheet.add("nginx at that rate: p50", "ms", file_half.latency.at(0.5));
+        sheet.add("nginx at that rate: p99", "ms", file_half.latency.at(0.99));
+        sheet.add("nginx at that rate: cores busy", "%", busy.percent()?);
+        let busy = Busy::start()?;
         let alone = edge.run(half, time).await?;
+        sheet.add("half load: cores busy", "%", busy.percent()?);
         sheet.judge(
             "half load: p99",
             "ms",
@@ -66,6 +73,7 @@ pub(super) async fn run(query: &Query) -> Result<Sheet, Failure> {
             alone.latency.at(0.99),
         );
         sheet.add("half load: p50", "ms", alone.latency.at(0.5));
+        let busy = Busy::start()?;
         let wave = during_a_wave(query, &scene, &edge, half, time).await?;
         sheet.judge(
             "half load and a wave: p99",
@@ -74,7 +82,8 @@ pub(super) async fn run(query: &Query) -> Result<Sheet, Failure> {
             wave.latency.at(0.99),
         );
         sheet.add("half load and a wave: p50", "ms", wave.latency.at(0.5));
-        let failed = [&file, &read, &alone, &wave].map(|outcome| outcome.failed);
+        sheet.add("half load and a wave: cores busy", "%", busy.percent()?);
+        let failed = [&file, &read, &file_half, &alone, &wave].map(|outcome| outcome.failed);
         sheet.judge(
             "answers that failed",
             "",
