@@ -6,6 +6,7 @@
 mod admin;
 mod audit;
 mod authentication;
+mod catalog;
 mod changes;
 mod deployments;
 mod edges;
@@ -16,6 +17,7 @@ mod page;
 mod record;
 mod regions;
 mod roles;
+mod schemas;
 mod stop;
 mod tokens;
 mod users;
@@ -24,8 +26,10 @@ use axum::Router;
 use axum::extract::FromRef;
 use liveevents_service::clock::Clock;
 use liveevents_service::http::{ApiError, Authority};
+use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres, Transaction};
 
+use crate::inspect::Inspector;
 use crate::issuer::Issuer;
 use crate::metrics::ApiMetrics;
 use crate::password::Passwords;
@@ -49,6 +53,10 @@ pub struct Api {
     pub trust: Keeper,
     /// Whether only approved revisions are deployed.
     pub require_approval: bool,
+    /// Judges events before they are accepted.
+    pub inspector: Inspector,
+    /// Whether nobody approves what they wrote themselves.
+    pub four_eyes: bool,
     /// What is counted.
     pub metrics: ApiMetrics,
 }
@@ -69,6 +77,11 @@ impl Api {
         }
     }
 
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, ApiError> {
+        let acquired = self.pool.acquire().await;
+        Ok(acquired.map_err(StoreError::from)?)
+    }
+
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, ApiError> {
         let begun = self.pool.begin().await;
         Ok(begun.map_err(StoreError::from)?)
@@ -86,6 +99,8 @@ pub fn router(api: Api) -> Router {
         .merge(tokens::routes())
         .merge(users::routes())
         .merge(events::routes())
+        .merge(catalog::routes())
+        .merge(schemas::routes())
         .merge(deployments::routes())
         .merge(stop::routes())
         .merge(changes::routes())

@@ -49,6 +49,8 @@ pub struct Config {
     pub admin: FirstAdmin,
     /// Whether only approved revisions are deployed.
     pub require_approval: bool,
+    /// Whether nobody approves what they wrote themselves.
+    pub four_eyes: bool,
     /// Versions kept in each region's log.
     pub log_versions: u64,
     /// How long ending may take.
@@ -159,6 +161,7 @@ impl Config {
         if production && require_approval.peek() == Some(&false) {
             r.refuse("deployments.require_approval", "must be true in Production");
         }
+        let four_eyes = r.parse::<bool>("approvals.four_eyes");
         let log_versions = r.within("retention.log_versions", 100..=1_000_000);
         let drain = r.duration("shutdown.drain");
         let format = r.parse::<logs::Choice>("log.format");
@@ -179,6 +182,7 @@ impl Config {
                 keys: Keyring::new(keys.get(ok), others.get(ok)),
                 admin: admin(ok),
                 require_approval: require_approval.get(ok),
+                four_eyes: four_eyes.get(ok),
                 log_versions: log_versions.get(ok),
                 drain: drain.get(ok),
                 log: (format.get(ok).resolve(environment), filter.get(ok)),

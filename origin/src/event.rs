@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod configuration;
+pub mod copy;
 pub mod document;
 pub mod fault;
 pub mod fields;

@@ -25,6 +25,8 @@ pub mod epoch;
 pub mod seal;
 pub mod store;
 
+pub mod inspect;
+
 pub mod compaction;
 pub mod push;
 pub mod quic;

@@ -28,6 +28,12 @@ pub const MAX_FAULTS: usize = 200;
 /// A description in one language, in characters: a long page.
 pub const MAX_DESCRIPTION: usize = 20_000;
 
+/// How much of a description a search looks at, in characters; what comes later nobody searches for. As in 0013.
+pub const MAX_SEARCHED: usize = 8_000;
+
+/// A text that is searched for, in characters: a name, whole.
+pub const MAX_SEARCH: usize = 200;
+
 /// An item's id, in characters.
 pub const MAX_ITEM_ID: usize = 200;
 

@@ -30,6 +30,7 @@ use crate::config::{Config, Tls};
 use crate::database::{self, OpenError};
 use crate::development::{self, DevelopmentError};
 use crate::first_admin::{self, FirstAdminError};
+use crate::inspect::Inspector;
 use crate::issuer::Issuer;
 use crate::limits::{DATABASE_DEADLINE, GOODBYE_DEADLINE};
 use crate::metrics::{ApiMetrics, PushMetrics, TrustMetrics};
@@ -197,6 +198,8 @@ pub async fn run(
         passwords,
         trust: trust.clone(),
         require_approval: config.require_approval,
+        inspector: Inspector::default(),
+        four_eyes: config.four_eyes,
         metrics: ApiMetrics::new(&metrics, &pool)?,
     };
     let router = api::router(api).merge(metrics.routes());

@@ -11,6 +11,7 @@
 pub mod acks;
 pub mod assignments;
 pub mod audit;
+pub mod catalog;
 pub mod changes;
 pub mod delivery;
 pub mod deployments;
@@ -21,6 +22,7 @@ pub mod progress;
 pub mod region_log;
 pub mod regions;
 pub mod revisions;
+pub mod schemas;
 pub mod snapshot;
 pub mod tokens;
 pub mod users;
@@ -53,6 +55,17 @@ impl StoreError {
             Self::Database(sqlx::Error::Database(error)) => error.constraint() == Some(constraint),
             Self::Database(_) | Self::Unreadable { .. } => false,
         }
+    }
+
+    /// Whether what was sent is what no database keeps: a NUL in a text, a number or a time beyond its range. Whatever
+    /// checks come before, this is the caller's fault and not ours.
+    #[must_use]
+    pub fn is_unstorable(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else {
+            return false;
+        };
+        let codes = ["22021", "22P05", "22003", "22008"];
+        error.code().is_some_and(|code| codes.contains(&&*code))
     }
 
     /// Whether the database is away, rather than unwilling: asking again later may help.

@@ -5,13 +5,17 @@
 mod common;
 
 mod api {
+    mod approvals;
+    mod catalog;
     mod deployments;
     mod edges;
     mod events;
     mod guarded;
+    mod hostile_events;
     mod identity;
     mod lists;
     mod metrics;
     mod operations;
     mod stops;
+    mod validation;
 }

@@ -1,6 +1,7 @@
 //! Deployments: made, listed, rolled back.
 
 mod create;
+mod judge;
 mod rollback;
 mod view;
 

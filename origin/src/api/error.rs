@@ -5,6 +5,7 @@ use liveevents_service::http::{ApiError, FieldError};
 use crate::change::ChangeError;
 use crate::event::fault::Faults;
 use crate::event::lifecycle::Conflict;
+use crate::inspect::InspectError;
 use crate::password::PasswordError;
 use crate::store::StoreError;
 
@@ -12,6 +13,8 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         if error.is_away() {
             Self::unavailable("the database is away for now; try again", error)
+        } else if error.is_unstorable() {
+            Self::malformed("a text has a NUL, or a number or time is beyond all range")
         } else {
             Self::internal(error)
         }
@@ -39,6 +42,18 @@ impl From<Faults> for ApiError {
                 .map(|fault| FieldError::new(fault.field, fault.message))
                 .collect(),
         )
+    }
+}
+
+impl From<InspectError> for ApiError {
+    fn from(error: InspectError) -> Self {
+        match error {
+            InspectError::Store(error) => error.into(),
+            InspectError::Busy => {
+                Self::unavailable("too many events are being judged; try again", error)
+            }
+            InspectError::Failed(_) => Self::internal(error),
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! Events and their revisions: created, listed, edited, approved.
 
+mod clone;
 mod create;
 mod edit;
 mod judge;
+mod precondition;
 mod revisions;
+mod validate;
 mod view;
 
 use axum::Router;
@@ -22,6 +25,7 @@ use super::page::page;
 use super::roles::PEOPLE;
 use crate::event::lifecycle::State as Life;
 use crate::event::record::Event;
+use crate::limits::{MAX_SEARCH, MAX_TAG};
 use crate::store::{self, events};
 
 use view::{EventView, etag};
@@ -30,6 +34,8 @@ pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/events", get(list).post(create::create))
         .route("/events/{id}", get(show).put(edit::edit))
+        .route("/events/{id}/clone", post(clone::clone))
+        .route("/events/{id}/validate", post(validate::validate))
         .route("/events/{id}/approve", post(judge::approve))
         .route("/events/{id}/reject", post(judge::reject))
         .route("/events/{id}/revisions", get(revisions::list))
@@ -74,6 +80,17 @@ async fn list(
     let event_type = asked
         .event_type
         .and_then(|text| checks.take("type", text.parse::<EventType>()));
+    let texts = [
+        ("category", &asked.category, MAX_TAG),
+        ("tag", &asked.tag, MAX_TAG),
+        ("q", &asked.q, MAX_SEARCH),
+    ];
+    for (field, text, most) in texts {
+        let text = text.as_deref().unwrap_or_default();
+        let plain = text.chars().count() <= most && !text.chars().any(char::is_control);
+        let message = format!("must have at most {most} characters, none of them control");
+        checks.require(plain, field, message);
+    }
     checks.finish()?;
     let filter = events::Filter {
         state,
@@ -83,7 +100,7 @@ async fn list(
         region: asked.region,
         from: asked.from,
         to: asked.to,
-        search: asked.q,
+        search: asked.q.filter(|text| !text.is_empty()),
     };
     let mut tx = store::begin_snapshot(&api.pool).await?;
     let found = events::list(&mut tx, &filter, page).await?;

@@ -8,7 +8,7 @@ use crate::store::Page;
 const MAX_LIMIT: u32 = 100;
 
 /// The page if nothing is said.
-const LIMIT: u32 = 20;
+pub(super) const LIMIT: u32 = 20;
 
 /// Reads a page, noting what is wrong with it.
 pub(super) fn page(limit: Option<u32>, offset: Option<u32>, checks: &mut Checks) -> Page {

@@ -81,6 +81,12 @@ pub const SETTINGS: &[Setting] = &[
         "Whether a revision has to be approved before it is deployed: true or false. Production is always true.",
     ),
     Setting::with_default(
+        "approvals.four_eyes",
+        "false",
+        "Whether nobody may approve a revision that they wrote themselves: true or false. Of a service token its subject \
+         counts.",
+    ),
+    Setting::with_default(
         "retention.log_versions",
         "10000",
         "Versions kept in each region's log, 100 to 1000000; a receiver further behind gets a snapshot.",

@@ -44,6 +44,8 @@ pub struct Facts {
     pub unknown_items: BTreeSet<String>,
     /// The schemas that concern it, by name.
     pub schemas: BTreeMap<String, Schema>,
+    /// Schemas that concern it and that this release cannot read.
+    pub broken_schemas: BTreeSet<String>,
     /// Of its segments those that there are not.
     pub unknown_segments: BTreeSet<String>,
     /// Every region and its zone, if it is to be tried where it can be scheduled.
@@ -83,6 +85,7 @@ impl Facts {
             draft,
             unknown_items: BTreeSet::new(),
             schemas: BTreeMap::new(),
+            broken_schemas: BTreeSet::new(),
             unknown_segments: BTreeSet::new(),
             regions: Vec::new(),
             overlaps: Vec::new(),
@@ -97,12 +100,17 @@ impl Proposal {
     #[must_use]
     pub fn read(fields: &EventFields) -> Self {
         let scopes = [fields.event_type.clone(), fields.category.clone().flatten()];
+        let segments = |named: &Option<Vec<String>>| named.clone().unwrap_or_default();
         Self {
             document: Document::parse(fields),
             configuration: fields.configuration.as_ref().and_then(Configuration::read),
-            scopes: scopes.into_iter().flatten().collect(),
-            targets: fields.target_segments.clone().unwrap_or_default(),
-            excluded: fields.exclude_segments.clone().unwrap_or_default(),
+            scopes: scopes
+                .into_iter()
+                .flatten()
+                .filter(|scope| is_name(scope))
+                .collect(),
+            targets: segments(&fields.target_segments),
+            excluded: segments(&fields.exclude_segments),
         }
     }
 
@@ -116,7 +124,10 @@ impl Proposal {
     #[must_use]
     pub fn items(&self) -> BTreeSet<&str> {
         let items = self.configuration.iter().flat_map(Configuration::items);
-        items.map(|item| item.name).collect()
+        items
+            .map(|item| item.name)
+            .filter(|item| is_name(item))
+            .collect()
     }
 
     /// The names of the schemas that concern it, should there be some.
@@ -150,6 +161,11 @@ impl Proposal {
     }
 }
 
+/// Whether a text can name anything: none with a NUL is kept anywhere, nor may one be asked for.
+fn is_name(text: &str) -> bool {
+    !text.contains('\0')
+}
+
 /// Judges. Takes as long as the studio's schemas do.
 #[must_use]
 pub fn validate(proposal: &Proposal, facts: &Facts) -> Report {
@@ -179,6 +195,11 @@ pub fn validate(proposal: &Proposal, facts: &Facts) -> Report {
                 assets.add(field, problem);
             }
         }
+    }
+    for name in &facts.broken_schemas {
+        let message =
+            format!("was not judged by schema {name}, which cannot be read: register it anew");
+        report.warnings.add("configuration", message);
     }
     segments("targetSegments", &proposal.targets, facts, &mut report);
     segments("excludeSegments", &proposal.excluded, facts, &mut report);

@@ -6,7 +6,7 @@ use liveevents_protocol::model::Content;
 use liveevents_protocol::version::Revision;
 use sqlx::{PgConnection, query};
 
-use super::{StoreError, Time, time};
+use super::{Page, Paged, StoreError, Time, count, time};
 use crate::event::approval::{Approval, Judgement};
 use crate::event::document::Document;
 use crate::event::fields::EventFields;
@@ -80,20 +80,33 @@ pub struct Summary {
     pub created_by: String,
 }
 
-/// All revisions of an event, newest first. Their documents are left out: there may be hundreds.
+/// A page of an event's revisions, newest first, without their documents.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list(conn: &mut PgConnection, event: &EventId) -> Result<Vec<Summary>, StoreError> {
+pub async fn list(
+    conn: &mut PgConnection,
+    event: &EventId,
+    page: Page,
+) -> Result<Paged<Summary>, StoreError> {
+    let total = query!(
+        "SELECT count(*) FROM revisions WHERE event_id = $1",
+        event.as_str()
+    )
+    .fetch_one(&mut *conn)
+    .await?;
     let rows = query!(
         r#"SELECT revision, document->>'displayName' as "display_name!", approval_status, approved_by,
                approved_at as "approved_at: Time", notes, created_at as "created_at: Time", created_by
-           FROM revisions WHERE event_id = $1 ORDER BY revision DESC"#,
-        event.as_str()
+           FROM revisions WHERE event_id = $1 ORDER BY revision DESC LIMIT $2 OFFSET $3"#,
+        event.as_str(),
+        i64::from(page.limit),
+        i64::from(page.offset)
     )
     .fetch_all(conn)
     .await?;
-    rows.into_iter()
+    let items = rows
+        .into_iter()
         .map(|row| {
             let judged = Judged {
                 status: row.approval_status,
@@ -109,7 +122,11 @@ pub async fn list(conn: &mut PgConnection, event: &EventId) -> Result<Vec<Summar
                 created_by: row.created_by,
             })
         })
-        .collect()
+        .collect::<Result<_, StoreError>>()?;
+    Ok(Paged {
+        items,
+        total: count(total.count),
+    })
 }
 
 /// One revision.

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use liveevents_origin::api::{self, Api};
 use liveevents_origin::epoch::Cause;
+use liveevents_origin::inspect::Inspector;
 use liveevents_origin::issuer::Issuer;
 use liveevents_origin::metrics::{ApiMetrics, TrustMetrics};
 use liveevents_origin::password::Passwords;
@@ -39,6 +40,23 @@ pub(crate) struct Origin {
     router: Router,
 }
 
+/// What an installation may settle for itself.
+pub(crate) struct Rules {
+    pub(crate) require_approval: bool,
+    pub(crate) four_eyes: bool,
+    pub(crate) inspector: Inspector,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            require_approval: true,
+            four_eyes: false,
+            inspector: Inspector::default(),
+        }
+    }
+}
+
 /// An answer, its body read as JSON; `Null` for an empty one.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -61,6 +79,14 @@ impl Origin {
     }
 
     pub(crate) async fn start_with(pool: PgPool, require_approval: bool) -> Self {
+        let rules = Rules {
+            require_approval,
+            ..Rules::default()
+        };
+        Self::start_by(pool, rules).await
+    }
+
+    pub(crate) async fn start_by(pool: PgPool, rules: Rules) -> Self {
         let clock = ManualClock::new(NOW.parse().unwrap());
         let keys = Keys::derive(&SECRET.into()).unwrap();
         let installation: Installation = INSTALLATION.parse().unwrap();
@@ -85,7 +111,9 @@ impl Origin {
             issuer: issuer.clone(),
             passwords: Passwords::new().unwrap(),
             trust: trust.clone(),
-            require_approval,
+            require_approval: rules.require_approval,
+            inspector: rules.inspector,
+            four_eyes: rules.four_eyes,
             metrics: ApiMetrics::new(&metrics, &pool).unwrap(),
         };
         let http = HttpMetrics::new(&metrics).unwrap();
@@ -126,6 +154,14 @@ impl Origin {
         let life = SignedDuration::from_hours(24 * 365);
         let now = self.clock.clock().now();
         let claims = self.issuer.claims(role.as_str(), role, regions, life, now);
+        self.bearing(self.issuer.sign(&claims).unwrap())
+    }
+
+    /// An operator of this name.
+    pub(crate) fn named(&self, subject: &str) -> Caller<'_> {
+        let life = SignedDuration::from_hours(24);
+        let (role, regions, now) = (Role::Operator, Vec::new(), self.now());
+        let claims = self.issuer.claims(subject, role, regions, life, now);
         self.bearing(self.issuer.sign(&claims).unwrap())
     }
 

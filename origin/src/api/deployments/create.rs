@@ -12,6 +12,7 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::judge::judged;
 use super::share;
 use super::view::DeploymentView;
 use crate::api::record::{NOTHING, record, trace_id};
@@ -48,6 +49,7 @@ pub(super) async fn create(
         caller.require_region(region)?;
     }
     let now = api.clock.now();
+    let meant = judged(&api, &new.event_id, new.revision, now).await?;
     let mut tx = api.begin().await?;
     let (regions, percentage) = check(&mut tx, &new).await?;
     let found = events::lock(&mut tx, &new.event_id).await?;
@@ -62,7 +64,7 @@ pub(super) async fn create(
             )));
         }
     };
-    let revised = revision(&mut tx, &api, &event, new.revision).await?;
+    let revised = revision(&mut tx, &api, &event, meant).await?;
     let placement = Placement {
         event: &event.id,
         salt: &event.salt,

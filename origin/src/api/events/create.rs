@@ -1,9 +1,11 @@
-//! `POST /events`.
+//! `POST /events`, and what every new event goes through.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use jiff::Timestamp;
 use liveevents_protocol::id::EventId;
 use liveevents_service::http::{ApiError, Caller, Json};
+use serde::Serialize;
 use sqlx::PgConnection;
 
 use super::view::EventView;
@@ -15,19 +17,35 @@ use crate::event::document::Document;
 use crate::event::fault::Faults;
 use crate::event::fields::EventFields;
 use crate::event::naming;
+use crate::event::validation::Proposal;
+use crate::inspect::Purpose;
 use crate::store::events::{self, ID_IS_TAKEN};
 
 /// How many events of one name there may be whose author left the naming to us.
 const NAMESAKES: u32 = 1000;
 
+/// A new event as an answer.
+pub(super) type Created = (StatusCode, HeaderMap, Json<EventView>);
+
 pub(super) async fn create(
     State(api): State<Api>,
     caller: Caller,
     Json(fields): Json<EventFields>,
-) -> Result<(StatusCode, HeaderMap, Json<EventView>), ApiError> {
+) -> Result<Created, ApiError> {
     caller.require(DESIGNERS)?;
+    add(&api, &caller, &fields, "event.create", Document::to_fields).await
+}
+
+/// Adds a draft of these fields. `recorded` is what the audit log keeps of it.
+pub(super) async fn add<A: Serialize>(
+    api: &Api,
+    caller: &Caller,
+    fields: &EventFields,
+    action: &'static str,
+    recorded: impl FnOnce(&Document) -> A,
+) -> Result<Created, ApiError> {
     let now = api.clock.now();
-    let (given, document) = check(&fields, now)?;
+    let (given, document) = check(api, fields, now).await?;
     let mut tx = api.begin().await?;
     let id = match given {
         Some(id) => id,
@@ -42,15 +60,8 @@ pub(super) async fn create(
         }
         done => done?,
     }
-    let after = document.to_fields();
-    record(
-        &mut tx,
-        &caller,
-        ("event.create", id.as_str()),
-        (NOTHING, Some(after)),
-        now,
-    )
-    .await?;
+    let states = (NOTHING, Some(recorded(&document)));
+    record(&mut tx, caller, (action, id.as_str()), states, now).await?;
     let event = find(&mut tx, &id).await?;
     let (mut headers, view) = answer(&mut tx, event).await?;
     commit(tx).await?;
@@ -64,21 +75,36 @@ pub(super) async fn create(
 }
 
 /// Everything that is wrong with a new event, in one answer.
-fn check(
+async fn check(
+    api: &Api,
     fields: &EventFields,
-    now: jiff::Timestamp,
-) -> Result<(Option<EventId>, Document), Faults> {
+    now: Timestamp,
+) -> Result<(Option<EventId>, Document), ApiError> {
     let mut faults = Faults::default();
     let id = fields.event_id.as_deref();
     let id = id.and_then(|id| faults.take("eventId", EventId::new(id)));
-    let document = Document::parse(fields).and_then(|document| {
-        document.check_draft(now)?;
-        Ok(document)
-    });
+    let document = judged(api, Proposal::read(fields), Purpose::Draft, now).await?;
     match document {
-        Ok(document) => faults.or_ok().map(|()| (id, document)),
-        Err(others) => Err(faults.and(others)),
+        Ok(document) => Ok(faults.or_ok().map(|()| (id, document))?),
+        Err(others) => Err(faults.and(others).into()),
     }
+}
+
+/// The document that was proposed, or what is wrong with it. Nothing is locked, and no transaction open, while it is judged.
+pub(super) async fn judged(
+    api: &Api,
+    proposal: Proposal,
+    purpose: Purpose,
+    now: Timestamp,
+) -> Result<Result<Document, Faults>, ApiError> {
+    let mut conn = api.acquire().await?;
+    let gathered = api
+        .inspector
+        .facts(&mut conn, &proposal, purpose, now)
+        .await?;
+    drop(conn);
+    let (proposal, report) = api.inspector.judge(proposal, gathered).await?;
+    Ok(proposal.accept(report))
 }
 
 /// An identifier made from the display name, the first that is free.

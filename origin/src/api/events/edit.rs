@@ -3,13 +3,18 @@
 //! Nothing served changes until a deployment brings the revision. Once the event is deployed its type is
 //! fixed, and its times change by the lifecycle only, since regions hold schedules made of them. An edit
 //! that changes nothing makes no revision: PUT may be repeated.
+//!
+//! An edit is judged before the event is locked, since judging may take long and a stop must never wait for it. If
+//! somebody was faster it is judged once more, on what they made of the event.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use liveevents_protocol::id::EventId;
 use liveevents_protocol::version::Revision;
 use liveevents_service::http::{ApiError, Caller, Json, Path};
 
+use super::create::judged;
+use super::precondition::check_match;
 use super::view::EventView;
 use super::{answer, find, lock};
 use crate::api::record::record;
@@ -19,7 +24,12 @@ use crate::event::document::Document;
 use crate::event::fields::EventFields;
 use crate::event::lifecycle::State as Life;
 use crate::event::record::Event;
+use crate::event::validation::Proposal;
+use crate::inspect::Purpose;
 use crate::store::events;
+
+/// How often an edit is judged anew because somebody was faster.
+const ATTEMPTS: usize = 5;
 
 pub(super) async fn edit(
     State(api): State<Api>,
@@ -29,59 +39,72 @@ pub(super) async fn edit(
     Json(fields): Json<EventFields>,
 ) -> Result<(HeaderMap, Json<EventView>), ApiError> {
     caller.require(DESIGNERS)?;
-    let now = api.clock.now();
-    let mut tx = api.begin().await?;
-    let event = lock(&mut tx, &id).await?;
-    check_match(&headers, event.newest.revision)?;
-    if event.state.is_over() {
-        return Err(ApiError::Conflict(format!("event {id} is {}", event.state)));
+    for _ in 0..ATTEMPTS {
+        let mut conn = api.acquire().await?;
+        let seen = find(&mut conn, &id).await?;
+        drop(conn);
+        check_match(&headers, seen.newest.revision)?;
+        check_open(&seen)?;
+        let now = api.clock.now();
+        let proposal = Proposal::read(&merged(&seen, fields.clone())?);
+        let document = judged(&api, proposal, purpose(seen.state), now).await?;
+
+        let mut tx = api.begin().await?;
+        let event = lock(&mut tx, &id).await?;
+        if event.newest.revision != seen.newest.revision || event.state != seen.state {
+            // Somebody was faster: what was given is to be judged on what they made.
+            continue;
+        }
+        let document = document?;
+        if document == event.newest.document {
+            return answer(&mut tx, event).await;
+        }
+        if event.state != Life::Draft {
+            check_deployed(&event, &document)?;
+        }
+        let revision = Revision(event.newest.revision.0.saturating_add(1));
+        events::revise(&mut tx, &id, revision, &document, caller.subject(), now).await?;
+        let before = event.newest.document.to_fields();
+        let states = (Some(before), Some(document.to_fields()));
+        record(&mut tx, &caller, ("event.edit", id.as_str()), states, now).await?;
+        let event = find(&mut tx, &id).await?;
+        let answer = answer(&mut tx, event).await?;
+        commit(tx).await?;
+        return Ok(answer);
     }
-    if fields
-        .event_id
-        .as_deref()
-        .is_some_and(|given| given != id.as_str())
-    {
-        return Err(ApiError::field("eventId", "cannot be changed"));
-    }
-    let before = event.newest.document.to_fields();
-    let merged = EventFields {
-        event_id: None,
-        ..fields.over(before.clone())
-    };
-    let document = Document::parse(&merged)?;
-    if document == event.newest.document {
-        return answer(&mut tx, event).await;
-    }
-    match event.state {
-        Life::Draft => document.check_draft(now)?,
-        _ => check_deployed(&event, &document)?,
-    }
-    let revision = Revision(event.newest.revision.0.saturating_add(1));
-    events::revise(&mut tx, &id, revision, &document, caller.subject(), now).await?;
-    let states = (Some(before), Some(document.to_fields()));
-    record(&mut tx, &caller, ("event.edit", id.as_str()), states, now).await?;
-    let event = find(&mut tx, &id).await?;
-    let answer = answer(&mut tx, event).await?;
-    commit(tx).await?;
-    Ok(answer)
+    Err(ApiError::Conflict(format!(
+        "event {id} is being edited by others all the time; try again"
+    )))
 }
 
-/// `If-Match` with a revision's tag: nobody has been faster.
-fn check_match(headers: &HeaderMap, newest: Revision) -> Result<(), ApiError> {
-    let tag = format!("\"{newest}\"");
-    let mut asked = headers.get_all(header::IF_MATCH).iter().peekable();
-    let unconditional = asked.peek().is_none();
-    let matches = |value: &str| {
-        value
-            .split(',')
-            .any(|one| [&*tag, "*"].contains(&one.trim()))
-    };
-    if unconditional || asked.any(|value| value.to_str().is_ok_and(matches)) {
-        return Ok(());
+/// What the event would say after an edit.
+pub(super) fn merged(event: &Event, edit: EventFields) -> Result<EventFields, ApiError> {
+    let given = edit.event_id.as_deref();
+    if given.is_some_and(|given| given != event.id.as_str()) {
+        return Err(ApiError::field("eventId", "cannot be changed"));
     }
-    Err(ApiError::PreconditionFailed(format!(
-        "somebody was faster: the revision is {newest} now"
-    )))
+    Ok(EventFields {
+        event_id: None,
+        ..edit.over(event.newest.document.to_fields())
+    })
+}
+
+/// What an edit of an event in this state is judged for.
+pub(super) fn purpose(state: Life) -> Purpose {
+    match state {
+        Life::Draft => Purpose::Draft,
+        Life::Scheduled | Life::Active | Life::Paused | Life::Completed | Life::Cancelled => {
+            Purpose::Deployed
+        }
+    }
+}
+
+fn check_open(event: &Event) -> Result<(), ApiError> {
+    if event.state.is_over() {
+        let message = format!("event {} is {}", event.id, event.state);
+        return Err(ApiError::Conflict(message));
+    }
+    Ok(())
 }
 
 fn check_deployed(event: &Event, document: &Document) -> Result<(), ApiError> {

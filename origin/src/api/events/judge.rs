@@ -1,4 +1,7 @@
 //! `POST /events/{id}/approve` and `/reject`: what somebody says of a revision.
+//!
+//! Without a revision the newest is meant, whatever that is by now: whoever has looked at one names it, or sends its ETag
+//! as `If-Match`.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -8,16 +11,15 @@ use liveevents_service::http::{ApiError, Caller, Json, Path};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::precondition::check_match;
 use super::view::EventView;
 use super::{answer, find, lock};
 use crate::api::record::record;
 use crate::api::roles::OPERATORS;
 use crate::api::{Api, commit};
-use crate::event::approval::{Approval, Judgement};
+use crate::event::approval::{Approval, Judgement, Verdict};
+use crate::limits::MAX_REASON;
 use crate::store::revisions;
-
-/// The longest notes, in characters.
-const MAX_NOTES: usize = 2000;
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -30,58 +32,41 @@ pub(super) async fn approve(
     state: State<Api>,
     caller: Caller,
     path: Path<EventId>,
+    headers: HeaderMap,
     words: Option<Json<Words>>,
 ) -> Result<(HeaderMap, Json<EventView>), ApiError> {
-    judge(
-        state,
-        caller,
-        path,
-        words,
-        "event.approve",
-        Approval::Approved,
-    )
-    .await
+    let verdict = Verdict::Approve;
+    judge(state, caller, path, &headers, words, verdict).await
 }
 
 pub(super) async fn reject(
     state: State<Api>,
     caller: Caller,
     path: Path<EventId>,
+    headers: HeaderMap,
     words: Option<Json<Words>>,
 ) -> Result<(HeaderMap, Json<EventView>), ApiError> {
-    judge(
-        state,
-        caller,
-        path,
-        words,
-        "event.reject",
-        Approval::Rejected,
-    )
-    .await
+    let verdict = Verdict::Reject;
+    judge(state, caller, path, &headers, words, verdict).await
 }
 
 async fn judge(
     State(api): State<Api>,
     caller: Caller,
     Path(id): Path<EventId>,
+    headers: &HeaderMap,
     words: Option<Json<Words>>,
-    action: &'static str,
-    approval: fn(Judgement) -> Approval,
+    verdict: Verdict,
 ) -> Result<(HeaderMap, Json<EventView>), ApiError> {
     caller.require(OPERATORS)?;
     let Words { revision, notes } = words.map(|Json(words)| words).unwrap_or_default();
-    if notes
-        .as_deref()
-        .is_some_and(|notes| notes.chars().count() > MAX_NOTES)
-    {
-        return Err(ApiError::field(
-            "notes",
-            format!("must have at most {MAX_NOTES} characters"),
-        ));
+    if let Some(notes) = &notes {
+        check_notes(notes)?;
     }
     let now = api.clock.now();
     let mut tx = api.begin().await?;
     let event = lock(&mut tx, &id).await?;
+    check_match(headers, event.newest.revision)?;
     if event.state.is_over() {
         return Err(ApiError::Conflict(format!("event {id} is {}", event.state)));
     }
@@ -89,22 +74,45 @@ async fn judge(
     let found = revisions::find(&mut tx, &id, revision).await?;
     let missing = || ApiError::NotFound(format!("event {id} has no revision {revision}"));
     let before = found.ok_or_else(missing)?;
-    let approval = approval(Judgement {
+    let judgement = Judgement {
         by: caller.subject().to_owned(),
         at: now,
         notes,
-    });
-    revisions::judge(&mut tx, &id, revision, &approval).await?;
+    };
+    let own = api.four_eyes && before.created_by == caller.subject();
+    let after = before
+        .approval
+        .on(verdict, judgement, own)
+        .map_err(|refused| {
+            ApiError::Forbidden(format!("revision {revision} of event {id}: {refused}"))
+        })?;
+    // The same said again, be it by two at once, leaves what the first one said.
+    let Some(after) = after else {
+        return answer(&mut tx, event).await;
+    };
+    revisions::judge(&mut tx, &id, revision, &after).await?;
     let said = |approval: &Approval| {
         let notes = approval
             .judgement()
             .and_then(|judgement| judgement.notes.clone());
         json!({ "revision": revision, "approvalStatus": approval.status(), "notes": notes })
     };
-    let states = (Some(said(&before.approval)), Some(said(&approval)));
+    let states = (Some(said(&before.approval)), Some(said(&after)));
+    let action = match verdict {
+        Verdict::Approve => "event.approve",
+        Verdict::Reject => "event.reject",
+    };
     record(&mut tx, &caller, (action, id.as_str()), states, now).await?;
     let event = find(&mut tx, &id).await?;
     let answer = answer(&mut tx, event).await?;
     commit(tx).await?;
     Ok(answer)
+}
+
+fn check_notes(notes: &str) -> Result<(), ApiError> {
+    if notes.chars().count() > MAX_REASON || notes.contains('\0') {
+        let message = format!("must have at most {MAX_REASON} characters, none of them NUL");
+        return Err(ApiError::field("notes", message));
+    }
+    Ok(())
 }

@@ -122,6 +122,13 @@ fn what_may_be_wrong_is_a_warning() {
         fields(&report.warnings),
         ["endTime", "category", "configuration.assets.banner"]
     );
+    facts.broken_schemas = ["season".to_owned()].into();
+    assert_eq!(
+        fields(&validate(&proposal(&over), &facts).warnings)
+            .last()
+            .unwrap(),
+        "configuration"
+    );
     facts.assets_matter = true;
     let report = validate(&proposal(&over), &facts);
     assert_eq!(fields(&report.errors), ["configuration.assets.banner"]);
@@ -134,7 +141,7 @@ fn what_has_to_be_looked_up_is_named_even_where_the_rest_is_wrong() {
         "targetSegments": ["vip"],
         "excludeSegments": ["at-risk"],
         "configuration": {
-            "rewards": { "items": ["a", { "itemId": "b", "amount": 0 }], "cosmetics": ["a"] },
+            "rewards": { "items": ["a", { "itemId": "b", "amount": 0 }, "\0"], "cosmetics": ["a"] },
             "assets": { "banner": "https://cdn.example.com/b.png", "icon": "no" },
         },
     });
