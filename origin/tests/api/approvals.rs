@@ -5,14 +5,14 @@ use liveevents_service::token::Role;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::common::{Origin, Rules, event};
+use crate::common::{Origin, Choices, event};
 
 async fn four_eyes(pool: PgPool) -> Origin {
-    let rules = Rules {
+    let choices = Choices {
         four_eyes: true,
-        ..Rules::default()
+        ..Choices::default()
     };
-    Origin::start_by(pool, rules).await
+    Origin::start_by(pool, choices).await
 }
 
 #[sqlx::test(migrations = "../migrations")]

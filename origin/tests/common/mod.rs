@@ -41,13 +41,13 @@ pub(crate) struct Origin {
 }
 
 /// What an installation may settle for itself.
-pub(crate) struct Rules {
+pub(crate) struct Choices {
     pub(crate) require_approval: bool,
     pub(crate) four_eyes: bool,
     pub(crate) inspector: Inspector,
 }
 
-impl Default for Rules {
+impl Default for Choices {
     fn default() -> Self {
         Self {
             require_approval: true,
@@ -79,14 +79,14 @@ impl Origin {
     }
 
     pub(crate) async fn start_with(pool: PgPool, require_approval: bool) -> Self {
-        let rules = Rules {
+        let choices = Choices {
             require_approval,
-            ..Rules::default()
+            ..Choices::default()
         };
-        Self::start_by(pool, rules).await
+        Self::start_by(pool, choices).await
     }
 
-    pub(crate) async fn start_by(pool: PgPool, rules: Rules) -> Self {
+    pub(crate) async fn start_by(pool: PgPool, choices: Choices) -> Self {
         let clock = ManualClock::new(NOW.parse().unwrap());
         let keys = Keys::derive(&SECRET.into()).unwrap();
         let installation: Installation = INSTALLATION.parse().unwrap();
@@ -111,9 +111,9 @@ impl Origin {
             issuer: issuer.clone(),
             passwords: Passwords::new().unwrap(),
             trust: trust.clone(),
-            require_approval: rules.require_approval,
-            inspector: rules.inspector,
-            four_eyes: rules.four_eyes,
+            require_approval: choices.require_approval,
+            inspector: choices.inspector,
+            four_eyes: choices.four_eyes,
             metrics: ApiMetrics::new(&metrics, &pool).unwrap(),
         };
         let http = HttpMetrics::new(&metrics).unwrap();
