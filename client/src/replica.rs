@@ -37,6 +37,8 @@ pub(crate) struct Forward {
     pub(crate) unread: Vec<Unread>,
     /// The events that are as the edge told them now; `None` for all but those above.
     pub(crate) read: Option<BTreeSet<EventId>>,
+    /// Whether the edge said that it lacks something itself.
+    pub(crate) degraded: bool,
 }
 
 /// Takes a snapshot. `anew` is whether what is held lacks something, so that the same version is taken again.
@@ -55,6 +57,7 @@ pub(crate) fn snapshot(
         }
     }
     let mut message = message;
+    let degraded = message.degraded;
     let mut unread = std::mem::take(&mut message.unread);
     let whole = message.into_snapshot();
     loop {
@@ -81,6 +84,7 @@ pub(crate) fn snapshot(
             state: Arc::new(state),
             unread,
             read: None,
+            degraded,
         }));
     }
 }
@@ -105,6 +109,7 @@ pub(crate) fn delta(
         Ordering::Equal if message.to <= held.version() => return Ok(Taken::Nothing),
         Ordering::Equal => {}
     }
+    let degraded = message.degraded;
     let mut unread = std::mem::take(&mut message.unread);
     let mut delta = message.into_delta();
     loop {
@@ -132,6 +137,7 @@ pub(crate) fn delta(
             state: Arc::new(state),
             unread,
             read: Some(read),
+            degraded,
         }));
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Holder {
     pub(crate) applied: watch::Sender<Option<Cursor>>,
     /// Events that are not as the edge told them: something of them could not be read.
     unread: Mutex<BTreeSet<EventId>>,
-    /// Whether the state comes from a file that lacks something, which this program may be able to read.
+    /// Whether the state lacks something that another edge, or this program if it comes from a file, may know.
     anew: AtomicBool,
 }
 
@@ -57,15 +57,17 @@ impl Holder {
             }
             unread.extend(forward.unread.iter().filter_map(|u| u.event.clone()));
         }
-        if forward.read.is_none() {
-            self.anew.store(false, Ordering::Relaxed);
+        // What an edge lacked is told by the next whole state. A delta may start after it.
+        if forward.read.is_none() || forward.degraded {
+            self.anew.store(forward.degraded, Ordering::Relaxed);
         }
         self.state.store(Some(Arc::clone(&forward.state)));
     }
 
     /// Starts from a file.
-    pub(crate) fn load(&self, state: Arc<RegionState>, unread: BTreeSet<EventId>) {
-        self.anew.store(!unread.is_empty(), Ordering::Relaxed);
+    pub(crate) fn load(&self, state: Arc<RegionState>, unread: BTreeSet<EventId>, degraded: bool) {
+        self.anew
+            .store(degraded || !unread.is_empty(), Ordering::Relaxed);
         *self.unread.lock() = unread;
         self.state.store(Some(state));
     }

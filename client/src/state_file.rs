@@ -105,6 +105,7 @@ pub(crate) fn start(config: &ClientConfig, shared: &Shared, holder: &Holder) -> 
         filter,
         current_at,
         unread,
+        degraded,
         state,
     } = saved;
     let is_ours = config
@@ -132,7 +133,7 @@ pub(crate) fn start(config: &ClientConfig, shared: &Shared, holder: &Holder) -> 
     tracing::info!(epoch = %cursor.epoch, version = %cursor.version, ?current_at, "started from the state file");
     shared.belongs_to(installation);
     shared.freshness.told(current_at, true, shared.clock.now());
-    holder.load(Arc::new(state), unread);
+    holder.load(Arc::new(state), unread, degraded);
     shared.wake(cursor);
     StateFile::Loaded { current_at }
 }
@@ -222,6 +223,7 @@ async fn save(path: &Arc<Path>, config: &ClientConfig, shared: &Shared, holder: 
         filter: config.filter.clone(),
         current_at: shared.freshness.contact_at(),
         unread: holder.unread(),
+        degraded: holder.lacks_something(),
         state: (*state).clone(),
     };
     let path = Arc::clone(path);

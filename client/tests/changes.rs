@@ -50,6 +50,7 @@ async fn send(peer: &mut Peer, from: u64, entries: Vec<EntryMessage>) {
         time: second(1_000),
         committed_at: None,
         entries,
+        degraded: false,
         unread: Vec::new(),
     }))
     .await;

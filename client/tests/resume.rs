@@ -5,10 +5,10 @@
 
 mod common;
 
-use common::{EARLIER, EPOCH, Edge, LATER, config, snapshot, within};
+use common::{EARLIER, EPOCH, Edge, LATER, config, delta, snapshot, within};
 use jiff::Timestamp;
 use liveevents_client::{Client, Keys};
-use liveevents_protocol::message::{AckStatus, Ahead, Level, ServerMessage};
+use liveevents_protocol::message::{AckStatus, Ahead, DeltaMessage, Level, ServerMessage};
 use liveevents_protocol::state::RegionState;
 use liveevents_protocol::version::{Epoch, Version};
 
@@ -62,6 +62,48 @@ async fn says_hello_takes_the_snapshot_and_acks_it() {
     assert_eq!(shown.len(), 1);
     assert_eq!(shown[0].content.display_name, "sale 1");
     assert_eq!(client.edge_time().as_second() / 100, 10);
+    client.close().await;
+}
+
+#[tokio::test]
+async fn what_a_degraded_edge_lacked_is_told_by_the_next() {
+    let edge = Edge::start().await;
+    let client = Client::connect(config(&[&edge])).unwrap();
+    let mut peer = edge.welcome().await;
+    peer.snapshot(EPOCH, 7, &["sale"]).await;
+    peer.acked(EPOCH, 7).await;
+    // This edge could not use the cup of version 8.
+    let ServerMessage::Delta(lacking) = delta(EPOCH, 7, 8, &[]) else {
+        panic!("not a delta");
+    };
+    let degraded = true;
+    peer.send(&ServerMessage::Delta(DeltaMessage {
+        degraded,
+        ..lacking
+    }))
+    .await;
+    peer.acked(EPOCH, 8).await;
+    // What follows does not make up for it: it may come from elsewhere, and begin after it.
+    peer.delta(EPOCH, 8, 9, &["fest"]).await;
+    peer.acked(EPOCH, 9).await;
+    drop(peer);
+
+    // One that is behind is of no use.
+    let mut peer = edge.welcome().await;
+    assert_eq!(peer.position(), None);
+    peer.snapshot(EPOCH, 8, &["sale", "cup"]).await;
+    peer.acked(EPOCH, 9).await;
+    drop(peer);
+
+    let mut peer = edge.welcome().await;
+    assert_eq!(peer.position(), None);
+    peer.snapshot(EPOCH, 9, &["sale", "cup", "fest"]).await;
+    peer.acked(EPOCH, 9).await;
+    assert_eq!(events(&client), ["cup", "fest", "sale"]);
+    drop(peer);
+
+    let peer = edge.welcome().await;
+    assert_eq!(peer.position(), Some((EPOCH, 9)));
     client.close().await;
 }
 

@@ -138,6 +138,7 @@ async fn pieces_of_a_snapshot_are_shown_together() {
             last,
             contents: vec![content(event, 1)],
             assignments: vec![assignment(event, 1)],
+            degraded: false,
             unread: Vec::new(),
         })
     };
@@ -367,6 +368,7 @@ async fn what_hides_when_stale_goes_with_the_edges_contact_and_comes_back() {
         last: true,
         contents: vec![hiding],
         assignments: vec![assignment("sale", 1)],
+        degraded: false,
         unread: Vec::new(),
     }))
     .await;

@@ -166,6 +166,7 @@ async fn what_hides_when_stale_is_judged_by_the_files_age() {
         last: true,
         contents: vec![hiding, content("cup", 1)],
         assignments: vec![assignment("sale", 1), assignment("cup", 1)],
+        degraded: false,
         unread: Vec::new(),
     }))
     .await;

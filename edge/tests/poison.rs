@@ -17,8 +17,8 @@ use common::origin::{Link, Origin};
 use common::{clock, redis_url, start};
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::frame::{FORMAT_V1, OriginFrame};
-use liveevents_protocol::message::{AckStatus, Cursor};
-use liveevents_protocol::version::Version;
+use liveevents_protocol::message::{AckStatus, Cursor, ServerMessage};
+use liveevents_protocol::version::{Revision, Version};
 use liveevents_service::clock::Clock;
 use liveevents_service::token::Role;
 use redis::AsyncCommands as _;
@@ -201,6 +201,41 @@ async fn a_snapshot_heals_what_is_set_aside_and_one_that_is_bad_itself_keeps_the
         world.served(&edge).await,
         json!([3, [["cup", 1], ["sale", 2]]])
     );
+}
+
+#[tokio::test]
+async fn who_leaves_an_edge_that_lacks_something_is_made_whole_by_another() {
+    let mut world = World::new();
+    let lacking = world.setup().start().await;
+    let mut link = world.origin.serve(&[&world.history]).await;
+    let mut server = GameServer::subscribe(&lacking, &world.token(), None).await;
+    server.until(world.cursor(2)).await;
+    world.history.commit(put("sale", 2), start());
+    world.spoilt_snapshot(&link, 2).await;
+    link.acked(&world.history, Version(3)).await;
+    // It is told where it is, and that this edge does not have all of that.
+    match server.receive().await {
+        ServerMessage::Delta(delta) => assert_eq!((delta.to, delta.degraded), (Version(3), true)),
+        other => panic!("{other:?}"),
+    }
+    // So is who comes now.
+    let mut newcomer = GameServer::subscribe(&lacking, &world.token(), None).await;
+    match newcomer.receive().await {
+        ServerMessage::Snapshot(snapshot) => assert!(snapshot.degraded),
+        other => panic!("{other:?}"),
+    }
+
+    // Another edge of the region, at the same version, lacks nothing: without a position it tells everything.
+    let sound = world.setup().start().await;
+    let _link = world.origin.serve(&[&world.history]).await;
+    let mut moved = GameServer::subscribe(&sound, &world.token(), None).await;
+    let ServerMessage::Snapshot(first) = moved.receive().await else {
+        panic!("not a snapshot");
+    };
+    let whole = moved.assemble(first).await;
+    assert!(!whole.degraded);
+    let live: Vec<_> = whole.assignments.iter().map(|a| a.live).collect();
+    assert_eq!(live, [Some(Revision(1)), Some(Revision(2))]);
 }
 
 #[tokio::test]

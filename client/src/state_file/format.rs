@@ -24,6 +24,8 @@ pub(super) struct Saved {
     pub(super) current_at: Option<Timestamp>,
     /// Events that are not as the edge told them.
     pub(super) unread: BTreeSet<EventId>,
+    /// Whether it lacks what the edge that told it could not use.
+    pub(super) degraded: bool,
     pub(super) state: RegionState,
 }
 
@@ -49,7 +51,10 @@ pub(super) fn write(saved: &Saved) -> Result<Vec<u8>, serde_json::Error> {
         filter: saved.filter.clone(),
         current_at: saved.current_at,
         unread: saved.unread.clone(),
-        snapshot: SnapshotMessage::new(saved.state.snapshot(), time, None),
+        snapshot: SnapshotMessage {
+            degraded: saved.degraded,
+            ..SnapshotMessage::new(saved.state.snapshot(), time, None)
+        },
     };
     let body = serde_json::to_vec(&body)?;
     let mut bytes = format!("{MAGIC}{FORMAT} {}\n", checksum(&body)).into_bytes();
@@ -83,6 +88,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Saved, StateFileError> {
     // What an earlier program wrote is read by a later one, and the other way round within a format.
     let mut unread = body.unread;
     unread.extend(body.snapshot.unread.iter().filter_map(|u| u.event.clone()));
+    let degraded = body.snapshot.degraded;
     let state = RegionState::from_snapshot(body.snapshot.into_snapshot())
         .map_err(|error| damaged(&error.to_string()))?;
     Ok(Saved {
@@ -91,6 +97,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Saved, StateFileError> {
         filter: body.filter,
         current_at: body.current_at,
         unread,
+        degraded,
         state,
     })
 }
@@ -114,6 +121,7 @@ mod tests {
             filter: Filter::default(),
             current_at: Timestamp::from_second(1_000).ok(),
             unread: BTreeSet::new(),
+            degraded: false,
             state: RegionState::empty(Epoch(Uuid::from_u128(7))),
         }
     }

@@ -302,6 +302,7 @@ pub(crate) fn snapshot(epoch: Epoch, to: u64, events: &[&str]) -> ServerMessage 
         last: true,
         contents: events.iter().map(|event| content(event, 1)).collect(),
         assignments: events.iter().map(|event| assignment(event, 1)).collect(),
+        degraded: false,
         unread: Vec::new(),
     })
 }
@@ -321,6 +322,7 @@ pub(crate) fn delta(epoch: Epoch, from: u64, to: u64, events: &[&str]) -> Server
         time: Timestamp::UNIX_EPOCH,
         committed_at: None,
         entries: contents.chain(assignments).collect(),
+        degraded: false,
         unread: Vec::new(),
     })
 }

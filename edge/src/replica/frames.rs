@@ -54,6 +54,16 @@ pub(crate) struct Press<'a> {
     pub(crate) encodings: &'a Encodings,
 }
 
+/// What is told of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct State<'a> {
+    pub(super) state: &'a RegionState,
+    /// When its last row was written, where that is known.
+    pub(super) committed_at: Option<Timestamp>,
+    /// Whether it lacks what cannot be applied here.
+    pub(super) degraded: bool,
+}
+
 /// What has been encoded of one published state.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
@@ -64,25 +74,28 @@ impl Frames {
     /// `from` is at or above the state's floor and at or below its version.
     pub(super) async fn delta(
         &self,
-        state: &RegionState,
+        told: State<'_>,
         from: Version,
         selection: &Selection,
-        committed_at: Option<Timestamp>,
         press: Press<'_>,
     ) -> Result<Told, MessageError> {
-        let encode = || tell(state, from, selection, committed_at, press);
+        let encode = || tell(told, from, selection, press);
         let key = (from, selection.clone());
         self.deltas.find(key, DELTAS_KEPT, encode).await
     }
 }
 
 async fn tell(
-    state: &RegionState,
+    told: State<'_>,
     from: Version,
     selection: &Selection,
-    committed_at: Option<Timestamp>,
     press: Press<'_>,
 ) -> Result<Told, MessageError> {
+    let State {
+        state,
+        committed_at,
+        degraded,
+    } = told;
     let delta = match selection {
         Some(filter) => state.since_for(from, filter),
         None => state.since(from),
@@ -98,7 +111,10 @@ async fn tell(
     press.encodings.deltas.inc();
     let long = delta.entries.len() > INLINE_ENTRIES;
     let encode = move || {
-        let message = DeltaMessage::new(delta, press.now, committed_at);
+        let message = DeltaMessage {
+            degraded,
+            ..DeltaMessage::new(delta, press.now, committed_at)
+        };
         let text = ServerMessage::Delta(message).print()?;
         Ok(Told::Frame(frame::text(&text)))
     };

@@ -10,7 +10,7 @@ use liveevents_protocol::state::RegionState;
 use liveevents_protocol::version::{Epoch, Version};
 
 use super::Quarantine;
-use super::frames::{Base, Frames, Press, Selection, Told};
+use super::frames::{Base, Frames, Press, Selection, State, Told};
 use super::offers::Offers;
 
 /// A region's state as of one position. Immutable, but for the bytes that are made of it when first asked for.
@@ -57,7 +57,11 @@ impl Published {
             epoch: state.epoch(),
             version: state.version(),
         });
-        let base = Arc::new(Base::new(state.clone(), committed_at));
+        let base = Arc::new(Base::new(State {
+            state: &state,
+            committed_at,
+            degraded: false,
+        }));
         Self {
             state,
             sealed,
@@ -84,7 +88,17 @@ impl Published {
 
     /// The same without what is set aside.
     pub(crate) fn without(self, quarantine: Quarantine) -> Self {
-        Self { quarantine, ..self }
+        let lacking = Self { quarantine, ..self };
+        let base = Arc::new(Base::new(lacking.told()));
+        Self { base, ..lacking }
+    }
+
+    fn told(&self) -> State<'_> {
+        State {
+            state: &self.state,
+            committed_at: self.committed_at,
+            degraded: !self.quarantine.is_clear(),
+        }
     }
 
     /// What it lacks, since it cannot be applied here.
@@ -189,7 +203,7 @@ impl Published {
             return Ok((frames, self.base.cursor()));
         }
         // Its filter lets pass what cannot be told from where it is: rare, and made for it alone.
-        let own = Base::new(self.state.clone(), self.committed_at);
+        let own = Base::new(self.told());
         Ok((own.snapshot(selection, press).await?, self.cursor()))
     }
 
@@ -203,9 +217,6 @@ impl Published {
         selection: &Selection,
         press: Press<'_>,
     ) -> Result<Told, MessageError> {
-        let committed_at = self.committed_at;
-        self.frames
-            .delta(&self.state, from, selection, committed_at, press)
-            .await
+        self.frames.delta(self.told(), from, selection, press).await
     }
 }

@@ -114,7 +114,7 @@ impl Quarantine {
     }
 
     /// Whether nothing is set aside, and nothing that was is still to be told of.
-    fn is_clear(&self) -> bool {
+    pub(super) fn is_clear(&self) -> bool {
         self.aside.is_empty() && self.untold.is_empty()
     }
 

@@ -31,9 +31,17 @@ pub struct SnapshotMessage {
     pub contents: Vec<Content>,
     /// What is served.
     pub assignments: Vec<Assignment>,
+    /// The edge could not use something of the region, and tells what it last could instead.
+    #[serde(skip_serializing_if = "is_false")]
+    pub degraded: bool,
     /// Those that could not be read.
     #[serde(skip_serializing)]
     pub unread: Vec<Unread>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 #[derive(Deserialize)]
@@ -47,6 +55,8 @@ struct ReadSnapshot {
     last: bool,
     contents: Listed<Content>,
     assignments: Listed<Assignment>,
+    #[serde(default)]
+    degraded: bool,
 }
 
 impl From<ReadSnapshot> for SnapshotMessage {
@@ -62,6 +72,7 @@ impl From<ReadSnapshot> for SnapshotMessage {
             last: read.last,
             contents: read.contents.read,
             assignments: read.assignments.read,
+            degraded: read.degraded,
             unread,
         }
     }
@@ -84,6 +95,9 @@ pub struct DeltaMessage {
     pub committed_at: Option<Timestamp>,
     /// To be applied together. Kinds of a newer edge that are not known here are left out.
     pub entries: Vec<EntryMessage>,
+    /// The edge could not use something of the region, and tells what it last could instead.
+    #[serde(skip_serializing_if = "is_false")]
+    pub degraded: bool,
     /// Those of a known kind that could not be read.
     #[serde(skip_serializing)]
     pub unread: Vec<Unread>,
@@ -98,6 +112,8 @@ struct ReadDelta {
     time: Timestamp,
     committed_at: Option<Timestamp>,
     entries: Listed<EntryMessage>,
+    #[serde(default)]
+    degraded: bool,
 }
 
 impl From<ReadDelta> for DeltaMessage {
@@ -109,6 +125,7 @@ impl From<ReadDelta> for DeltaMessage {
             time: read.time,
             committed_at: read.committed_at,
             entries: read.entries.read,
+            degraded: read.degraded,
             unread: read.entries.unread,
         }
     }
@@ -135,6 +152,7 @@ impl SnapshotMessage {
             last: true,
             contents,
             assignments,
+            degraded: false,
             unread: Vec::new(),
         }
     }
@@ -175,6 +193,7 @@ impl DeltaMessage {
                 .into_iter()
                 .map(|stamped| stamped.entry.into())
                 .collect(),
+            degraded: false,
             unread: Vec::new(),
         }
     }

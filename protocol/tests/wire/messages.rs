@@ -330,6 +330,7 @@ fn over_the_wire_as_text(content: liveevents_protocol::model::Content) -> String
         time: jiff::Timestamp::UNIX_EPOCH,
         committed_at: None,
         entries: vec![EntryMessage::Content(content)],
+        degraded: false,
         unread: Vec::new(),
     };
     ServerMessage::Delta(delta).print().unwrap()

@@ -12,7 +12,7 @@ use liveevents_protocol::filter::Filter;
 use liveevents_protocol::message::{Cursor, MessageError};
 use liveevents_protocol::state::RegionState;
 
-use super::{Kept, Press, Selection, off_the_runtime, pieces};
+use super::{Kept, Press, Selection, State, off_the_runtime, pieces};
 use crate::limits::{MAX_FILTERS, SNAPSHOT_SERVES};
 use crate::replica::place;
 
@@ -21,14 +21,16 @@ use crate::replica::place;
 pub(in crate::replica) struct Base {
     state: RegionState,
     committed_at: Option<Timestamp>,
+    degraded: bool,
     snapshots: Kept<Selection, Arc<[Bytes]>>,
 }
 
 impl Base {
-    pub(in crate::replica) fn new(state: RegionState, committed_at: Option<Timestamp>) -> Self {
+    pub(in crate::replica) fn new(told: State<'_>) -> Self {
         Self {
-            state,
-            committed_at,
+            state: told.state.clone(),
+            committed_at: told.committed_at,
+            degraded: told.degraded,
             snapshots: Kept::default(),
         }
     }
@@ -64,12 +66,13 @@ impl Base {
         let encode = || async {
             press.encodings.snapshots.inc();
             let (state, selection) = (self.state.clone(), selection.clone());
-            let committed_at = self.committed_at;
+            let (committed_at, degraded) = (self.committed_at, self.degraded);
             // Always long.
             off_the_runtime(move || {
                 let everything = Filter::default();
                 let filter = selection.as_deref().unwrap_or(&everything);
-                pieces::encode(state.snapshot_for(filter), press.now, committed_at)
+                let snapshot = state.snapshot_for(filter);
+                pieces::encode(snapshot, press.now, committed_at, degraded)
             })
             .await
         };

@@ -29,6 +29,8 @@ struct Piece<'a> {
     last: bool,
     contents: &'a [Box<RawValue>],
     assignments: &'a [Box<RawValue>],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    degraded: bool,
 }
 
 /// What fits into one piece.
@@ -44,6 +46,7 @@ pub(super) fn encode(
     snapshot: Snapshot,
     time: Timestamp,
     committed_at: Option<Timestamp>,
+    degraded: bool,
 ) -> Result<Arc<[Bytes]>, MessageError> {
     let mut batches = vec![Batch::default()];
     for stamped in snapshot.entries {
@@ -82,6 +85,7 @@ pub(super) fn encode(
                 last: index + 1 == count,
                 contents: &batch.contents,
                 assignments: &batch.assignments,
+                degraded,
             })?;
             Ok(frame::text(&text))
         })

@@ -260,13 +260,13 @@ pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
 
 fn snapshot_message() -> impl Strategy<Value = SnapshotMessage> {
     let held = (vec(content(), 0..3), vec(assignment(), 0..3));
-    let piece = (any::<u32>(), any::<bool>());
+    let piece = (any::<u32>(), any::<bool>(), any::<bool>());
     (cursor(), time(), option::of(time()), piece, held).prop_map(
         |(
             Cursor { epoch, version: to },
             time,
             committed_at,
-            (index, last),
+            (index, last, degraded),
             (contents, assignments),
         )| {
             SnapshotMessage {
@@ -278,6 +278,7 @@ fn snapshot_message() -> impl Strategy<Value = SnapshotMessage> {
                 last,
                 contents,
                 assignments,
+                degraded,
                 unread: Vec::new(),
             }
         },
@@ -286,15 +287,19 @@ fn snapshot_message() -> impl Strategy<Value = SnapshotMessage> {
 
 fn delta_message() -> impl Strategy<Value = DeltaMessage> {
     let entries = vec(entry().prop_map(EntryMessage::from), 0..4);
-    (cursor(), version(), time(), option::of(time()), entries).prop_map(
-        |(Cursor { epoch, version: to }, from, time, committed_at, entries)| DeltaMessage {
-            epoch,
-            from,
-            to,
-            time,
-            committed_at,
-            entries,
-            unread: Vec::new(),
+    let times = (time(), option::of(time()));
+    (cursor(), version(), times, entries, any::<bool>()).prop_map(
+        |(Cursor { epoch, version: to }, from, (time, committed_at), entries, degraded)| {
+            DeltaMessage {
+                epoch,
+                from,
+                to,
+                time,
+                committed_at,
+                entries,
+                degraded,
+                unread: Vec::new(),
+            }
         },
     )
 }

@@ -26,6 +26,7 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
         last: true,
         contents: vec![content(), least_content()],
         assignments: vec![assignment(), least_assignment()],
+        degraded: true,
         unread: Vec::new(),
     };
     let delta = DeltaMessage {
@@ -35,6 +36,7 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
         time: time(6),
         committed_at: None,
         entries: stamped().into_iter().map(|s| s.entry.into()).collect(),
+        degraded: true,
         unread: Vec::new(),
     };
     vec![
