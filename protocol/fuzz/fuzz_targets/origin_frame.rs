@@ -28,7 +28,7 @@ fn open(frame: &OriginFrame) {
                 let _ = decode_entries(FORMAT_V1, &row.entries);
             }
         }
-        OriginFrame::Heartbeat { .. } => {}
+        OriginFrame::Heartbeat { .. } | OriginFrame::Drain { .. } | OriginFrame::Directory(_) => {}
     }
 }
 

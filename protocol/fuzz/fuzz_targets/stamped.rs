@@ -1,17 +1,27 @@
-//! A snapshot's entries, and the state that they tell.
+//! A snapshot's entries, all at once and one by one, and the state that they tell.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use liveevents_protocol::codec::{decode_stamped, encode_chunks, encode_stamped};
-use liveevents_protocol::entry::Snapshot;
+use liveevents_protocol::codec::{decode_stamped, encode_chunks, encode_stamped, read_stamped};
+use liveevents_protocol::entry::{Snapshot, Stamped};
 use liveevents_protocol::state::RegionState;
 use liveevents_protocol::version::{Epoch, Version};
 use uuid::Uuid;
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(entries) = decode_stamped(bytes) else {
+    let one_by_one = read_stamped(bytes).and_then(|raws| {
+        let decoded = raws.into_iter().map(|(version, raw)| {
+            let entry = raw.decode()?;
+            Ok(Stamped { version, entry })
+        });
+        decoded.collect::<Result<Vec<_>, _>>()
+    });
+    let all_at_once = decode_stamped(bytes);
+    assert_eq!(one_by_one.is_ok(), all_at_once.is_ok());
+    let Ok(entries) = all_at_once else {
         return;
     };
+    assert_eq!(one_by_one.as_ref(), Ok(&entries));
     let encoded = encode_stamped(&entries).expect("what was decoded is within the limits");
     assert_eq!(decode_stamped(&encoded).as_ref(), Ok(&entries));
 
