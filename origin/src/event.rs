@@ -15,6 +15,7 @@ pub mod naming;
 pub mod record;
 pub mod recurrence;
 pub mod schedule;
+pub mod series;
 pub mod timing;
 pub mod validation;
 pub mod wall_clock;

@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::fmt::temporal::Pieces;
 
 use super::recurrence::Recurrence;
 use super::wall_clock::{OutOfRange, Zone};
@@ -84,8 +85,26 @@ impl Timing {
 /// # Errors
 /// If it has no offset, a fraction of a second or an absurd year.
 pub fn instant(text: &str) -> Result<Timestamp, TimeError> {
-    let at: Timestamp = text.parse().map_err(|_| TimeError::NotAnInstant)?;
-    sensible(Zone::utc().wall_clock(at))?;
+    let at = moment(text)?;
+    if at.subsec_nanosecond() != 0 {
+        return Err(TimeError::Fraction);
+    }
+    Ok(at)
+}
+
+/// Reads an instant that need not be in whole seconds.
+///
+/// # Errors
+/// If it has no offset or an absurd year.
+pub fn moment(text: &str) -> Result<Timestamp, TimeError> {
+    let at: Timestamp = text.parse().map_err(|_| {
+        // Some of the last days that a calendar can name are no instants any more.
+        let shape = Pieces::parse(text)
+            .ok()
+            .filter(|pieces| pieces.offset().is_some());
+        shape.map_or(TimeError::NotAnInstant, |_| TimeError::Year)
+    })?;
+    in_years(Zone::utc().wall_clock(at))?;
     Ok(at)
 }
 
@@ -99,17 +118,18 @@ pub fn wall_clock(text: &str, zone: &Zone) -> Result<DateTime, TimeError> {
         Ok(at) => zone.wall_clock(at),
         Err(_) => text.parse().map_err(|_| TimeError::NotAWallClock)?,
     };
-    sensible(wall)?;
+    in_years(wall)?;
+    if wall.subsec_nanosecond() != 0 {
+        return Err(TimeError::Fraction);
+    }
     Ok(wall)
 }
 
-fn sensible(wall: DateTime) -> Result<(), TimeError> {
-    if !limits::YEARS.contains(&wall.year()) {
-        Err(TimeError::Year)
-    } else if wall.subsec_nanosecond() != 0 {
-        Err(TimeError::Fraction)
-    } else {
+fn in_years(wall: DateTime) -> Result<(), TimeError> {
+    if limits::YEARS.contains(&wall.year()) {
         Ok(())
+    } else {
+        Err(TimeError::Year)
     }
 }
 
@@ -131,7 +151,25 @@ mod tests {
         assert_eq!(at("2026-12-24T18:00:00"), Err(TimeError::NotAnInstant));
         assert_eq!(at("tomorrow"), Err(TimeError::NotAnInstant));
         assert_eq!(at("2026-12-24T18:00:00.5Z"), Err(TimeError::Fraction));
-        assert_eq!(at("9998-12-24T18:00:00Z"), Err(TimeError::Year));
+        // Before the first year, after the last, and where instants themselves end.
+        for absurd in [
+            "1999-12-31T23:59:59Z",
+            "0001-01-01T00:00:00Z",
+            "-009999-01-01T00:00:00Z",
+            "2201-01-01T00:00:00Z",
+            "9998-12-24T18:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "9999-12-31T23:59:59-12:00",
+        ] {
+            assert_eq!(at(absurd), Err(TimeError::Year), "{absurd}");
+        }
+        for nonsense in ["2026-02-30T00:00:00Z", "10000-01-01T00:00:00Z", "", "2026"] {
+            assert_eq!(at(nonsense), Err(TimeError::NotAnInstant), "{nonsense:?}");
+        }
+        assert_eq!(
+            moment("2026-12-24T18:00:00.5Z").map(|at| at.to_string()),
+            Ok("2026-12-24T18:00:00.5Z".to_owned())
+        );
     }
 
     #[test]
@@ -152,5 +190,12 @@ mod tests {
             Ok("2026-12-24T18:00:00".to_owned())
         );
         assert_eq!(wall("six o'clock"), Err(TimeError::NotAWallClock));
+        for absurd in [
+            "0001-01-01T00:00:00",
+            "9999-12-31T23:59:59",
+            "0001-01-01T00:00:00Z",
+        ] {
+            assert_eq!(wall(absurd), Err(TimeError::Year), "{absurd}");
+        }
     }
 }

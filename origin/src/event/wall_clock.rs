@@ -7,9 +7,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{Span, Timestamp};
 
 /// A time zone with an IANA name.
 #[derive(Clone, PartialEq, Eq)]
@@ -70,15 +70,25 @@ impl Zone {
         .map_err(OutOfRange)
     }
 
-    /// The instant a span after another, days being calendar days here.
+    /// The instant a span after another. Days and longer are the wall clock's here, and what they come to is read
+    /// as any wall-clock time; hours and shorter are exact.
     ///
     /// # Errors
     /// If it is out of range.
-    pub fn after(&self, at: Timestamp, span: jiff::Span) -> Result<Timestamp, OutOfRange> {
-        at.to_zoned(self.tz.clone())
-            .checked_add(span)
-            .map(|zoned| zoned.timestamp())
-            .map_err(OutOfRange)
+    pub fn after(&self, at: Timestamp, span: Span) -> Result<Timestamp, OutOfRange> {
+        let days = Span::new()
+            .years(span.get_years())
+            .months(span.get_months())
+            .weeks(span.get_weeks())
+            .days(span.get_days());
+        let from = if days.is_zero() {
+            at
+        } else {
+            let wall = self.wall_clock(at).checked_add(days).map_err(OutOfRange)?;
+            self.instant(wall)?
+        };
+        let exact = span.years(0).months(0).weeks(0).days(0);
+        from.checked_add(exact).map_err(OutOfRange)
     }
 }
 

@@ -1,10 +1,11 @@
 //! Occurrences by region, zone and rule.
 
-use super::*;
-use jiff::Span;
 use std::collections::BTreeSet;
 
+use super::*;
 use crate::event::recurrence::Rule;
+
+mod zones;
 
 fn zone(name: &str) -> Zone {
     name.parse().unwrap()
@@ -206,13 +207,45 @@ fn the_most_frequent_rule_fits_the_protocol() {
 }
 
 #[test]
-fn a_rule_that_began_ages_ago_is_refused_rather_than_followed_for_ever() {
-    let window = absolute("2000-01-01T00:00:00Z", "2100-01-01T00:00:00Z");
+fn a_rule_that_began_ages_ago_is_followed_from_lately() {
+    let window = absolute("2000-01-01T00:00:00Z", "2200-01-01T00:00:00Z");
     let hours: Vec<String> = (0..16).map(|hour| hour.to_string()).collect();
     let rule = format!("FREQ=DAILY;BYHOUR={}", hours.join(","));
     let timing = every(window, &rule, Some("UTC"), "PT30M");
-    assert!(matches!(
-        schedule(&timing, &Zone::utc(), at("2026-05-01T00:10:00Z")),
-        Err(Unschedulable::TooLong)
-    ));
+    assert_eq!(
+        shown(&timing, "UTC", "2199-05-01T00:10:00Z")
+            .first()
+            .unwrap(),
+        "2199-05-01T00:00:00Z/2199-05-01T00:30:00Z"
+    );
+}
+
+#[test]
+fn the_horizon_knows_what_lies_beyond_it() {
+    let window = absolute("2026-01-01T12:00:00Z", "2030-01-01T00:00:00Z");
+    let expansion = |rule: &str, now: &str| {
+        let timing = every(window.clone(), rule, Some("UTC"), "PT1H");
+        expand(&timing, &zone("UTC"), at(now)).unwrap()
+    };
+    let monthly = expansion("FREQ=MONTHLY", "2026-01-01T00:00:00Z");
+    assert_eq!(monthly.schedule.occurrences().len(), 3);
+    assert_eq!(monthly.beyond, Some(at("2026-04-01T12:00:00Z")));
+    // Nothing within the horizon, and yet not over.
+    let yearly = expansion("FREQ=YEARLY", "2026-02-01T00:00:00Z");
+    assert!(yearly.schedule.occurrences().is_empty() && !yearly.is_over());
+    assert_eq!(yearly.beyond, Some(at("2027-01-01T12:00:00Z")));
+    assert!(expansion("FREQ=YEARLY;COUNT=1", "2026-02-01T00:00:00Z").is_over());
+    assert!(expansion("FREQ=YEARLY", "2029-02-01T00:00:00Z").is_over());
+
+    let once = absolute("2027-01-01T12:00:00Z", "2027-01-02T00:00:00Z");
+    assert!(
+        !expand(&once, &zone("UTC"), at("2026-01-01T00:00:00Z"))
+            .unwrap()
+            .is_over()
+    );
+    assert!(
+        expand(&once, &zone("UTC"), at("2027-01-02T00:00:00Z"))
+            .unwrap()
+            .is_over()
+    );
 }
