@@ -13,6 +13,7 @@ mod edges;
 mod error;
 mod events;
 mod health;
+mod issuers;
 mod page;
 mod record;
 mod regions;
@@ -31,7 +32,9 @@ use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::inspect::Inspector;
 use crate::issuer::Issuer;
+use crate::login::Logins;
 use crate::metrics::ApiMetrics;
+use crate::outbound::Outbound;
 use crate::password::Passwords;
 use crate::store::StoreError;
 use crate::trust::Keeper;
@@ -51,6 +54,10 @@ pub struct Api {
     pub passwords: Passwords,
     /// Is told of revocations.
     pub trust: Keeper,
+    /// Who may try to log in how often, and for how long it lasts.
+    pub logins: Logins,
+    /// Judges addresses that are to be asked.
+    pub outbound: Outbound,
     /// Whether only approved revisions are deployed.
     pub require_approval: bool,
     /// Judges events before they are accepted.
@@ -98,6 +105,7 @@ pub fn router(api: Api) -> Router {
         .merge(authentication::routes())
         .merge(tokens::routes())
         .merge(users::routes())
+        .merge(issuers::routes())
         .merge(events::routes())
         .merge(catalog::routes())
         .merge(schemas::routes())

@@ -2,9 +2,11 @@
 //! own sub-struct only, and nobody else reads the environment.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use liveevents_protocol::id::Installation;
 use liveevents_service::config::{DEVELOPMENT_INSTALLATION, Environment, Faults, Reader, Valid};
 use liveevents_service::keys::{Keyring, Keys};
@@ -13,6 +15,9 @@ use liveevents_service::logs;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
+use crate::limits::MAX_LOGINS_PER_MINUTE;
+use crate::login::network::Network;
+use crate::login::{Delays, Rules};
 use crate::password;
 
 mod settings;
@@ -25,6 +30,14 @@ pub const DEVELOPMENT_SECRET: &str = "liveevents-development-secret-known-to-eve
 
 /// The first admin's password in Development unless told otherwise; refused anywhere else.
 pub const DEVELOPMENT_PASSWORD: &str = "development-only";
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Shorter, and people do nothing but log in; longer, and one who has left an unlocked machine is in for days.
+const JWT_LIFETIME: RangeInclusive<Duration> = Duration::from_secs(60)..=DAY;
+
+/// Shorter, and we are a burden to those we ask; longer, and a key that was withdrawn is believed for days.
+const ISSUER_REFRESH: RangeInclusive<Duration> = Duration::from_secs(60)..=DAY;
 
 /// The origin's configuration. It is not `Debug`: the database's options would show their password.
 #[derive(Clone)]
@@ -45,6 +58,10 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Derived from the secret, and from those that are accepted besides.
     pub keys: Keyring,
+    /// How people log in.
+    pub login: Rules,
+    /// How often issuers of players' tokens are asked for their keys.
+    pub issuer_refresh: Duration,
     /// Who can log in first.
     pub admin: FirstAdmin,
     /// Whether only approved revisions are deployed.
@@ -156,6 +173,14 @@ impl Config {
         {
             r.refuse("jwt.previous_secrets", "must be seven at most");
         }
+        let login = login(&mut r);
+        let issuer_refresh = r.duration("issuers.refresh");
+        if issuer_refresh
+            .peek()
+            .is_some_and(|every| !ISSUER_REFRESH.contains(every))
+        {
+            r.refuse("issuers.refresh", "must be one minute to one day");
+        }
         let admin = admin(&mut r, development, outside);
         let require_approval = r.parse::<bool>("deployments.require_approval");
         if production && require_approval.peek() == Some(&false) {
@@ -180,6 +205,8 @@ impl Config {
                 database: database(ok),
                 data_dir,
                 keys: Keyring::new(keys.get(ok), others.get(ok)),
+                login: login(ok),
+                issuer_refresh: issuer_refresh.get(ok),
                 admin: admin(ok),
                 require_approval: require_approval.get(ok),
                 four_eyes: four_eyes.get(ok),
@@ -198,6 +225,24 @@ fn http(r: &mut Reader) -> impl FnOnce(&Valid) -> Http + use<> {
     |ok| Http {
         address: address.get(ok),
         connections: connections.get(ok),
+    }
+}
+
+fn login(r: &mut Reader) -> impl FnOnce(&Valid) -> Rules + use<> {
+    let lifetime = r.duration("jwt.lifetime");
+    if lifetime
+        .peek()
+        .is_some_and(|life| !JWT_LIFETIME.contains(life))
+    {
+        r.refuse("jwt.lifetime", "must be one minute to one day");
+    }
+    let proxies = r.list::<Network>("http.trusted_proxies");
+    let per_minute = r.within("login.per_minute", 0..=MAX_LOGINS_PER_MINUTE);
+    |ok| Rules {
+        lifetime: SignedDuration::try_from(lifetime.get(ok)).unwrap_or(SignedDuration::MAX),
+        proxies: proxies.get(ok),
+        per_minute: per_minute.get(ok),
+        delays: Delays::default(),
     }
 }
 

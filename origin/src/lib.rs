@@ -14,6 +14,9 @@ pub mod tls;
 pub mod development;
 pub mod first_admin;
 pub mod issuer;
+pub mod login;
+pub mod outbound;
+pub mod studio;
 pub mod trust;
 
 pub mod event;

@@ -28,7 +28,7 @@ pub const MAX_FAULTS: usize = 200;
 /// A description in one language, in characters: a long page.
 pub const MAX_DESCRIPTION: usize = 20_000;
 
-/// How much of a description a search looks at, in characters; what comes later nobody searches for. As in 0013.
+/// How much of a description a search looks at, in characters; what comes later nobody searches for. As in 0010.
 pub const MAX_SEARCHED: usize = 8_000;
 
 /// A text that is searched for, in characters: a name, whole.
@@ -81,8 +81,11 @@ pub const HORIZON_DAYS: i64 = 60;
 /// 1,000 occurrences: 16 × (60 + 1) = 976.
 pub const MAX_OPENINGS_A_DAY: usize = 16;
 
-/// Openings that a rule is followed through from its start, which takes about 0.2 s: ten years of 16
-/// a day.
+/// A recurrence rule, in characters: every part of the subset with every value fits twice.
+pub const MAX_RULE: usize = 500;
+
+/// Openings that a rule is followed through, which takes about 0.2 s: ten years of 16 a day. A rule that does not
+/// count is followed from shortly before the time asked for, and never comes near.
 pub const MAX_OPENINGS: usize = 60_000;
 
 /// Exceptions of a recurring event: daily, for a year.
@@ -135,6 +138,77 @@ pub const MAX_PASSWORD: usize = 1000;
 /// Passwords hashed at once: one of two cores stays free for everything else, and 19 MiB each.
 pub const HASHINGS: usize = 2;
 
+/// Passwords that wait to be hashed: at 30 ms each, a second. More are told to come again.
+pub const HASHINGS_WAITING: usize = 64;
+
+/// Wrong passwords for one name after which the next try still does not wait: fingers slip.
+pub const FREE_FAILURES: u32 = 5;
+
+/// How long the first try after those waits; each further one twice as long, up to [`MAX_LOGIN_DELAY`].
+pub const LOGIN_DELAY: Duration = Duration::from_millis(250);
+
+/// The longest that a try waits: bearable for a person. With [`LOGINS_WAITING_FOR_ONE`], who guesses from any number of
+/// addresses has one guess a second, and passwords have twelve characters.
+pub const MAX_LOGIN_DELAY: Duration = Duration::from_secs(8);
+
+/// Tries for one name that wait at once.
+pub const LOGINS_WAITING_FOR_ONE: usize = 8;
+
+/// Tries that wait at once: an eighth of the connections that there are unless configured otherwise.
+pub const LOGINS_WAITING: usize = 128;
+
+/// How long after the last wrong password they are forgotten.
+pub const REMEMBER_FAILURES: SignedDuration = SignedDuration::from_mins(15);
+
+/// Places in which wrong passwords are counted, 32 bytes each: with a hundred names under attack, one person in 160
+/// shares a place with one of them.
+pub const NAME_PLACES: usize = 16 * 1024;
+
+/// Networks remembered of one person: home, office, and a phone that changes them.
+pub const NETWORKS_OF_ONE: i64 = 32;
+
+/// How long a network is somebody's without a login from it.
+pub const REMEMBER_NETWORK: SignedDuration = SignedDuration::from_hours(24 * 90);
+
+/// Tries a minute that may be configured; a table of [`liveevents_service::http::Quota`] takes no more.
+pub const MAX_LOGINS_PER_MINUTE: u32 = 10_000;
+
+/// Issuers of players' tokens: platforms, and a studio's own; all of them are in every trust bundle.
+pub const MAX_ISSUERS: usize = 16;
+
+/// Keys of one issuer: two are in use while one replaces the other, and some platforms have a few more.
+pub const MAX_ISSUER_KEYS: usize = 16;
+
+/// An issuer or audience, in bytes: URLs, mostly.
+pub const MAX_ISSUER_TEXT: usize = 500;
+
+/// A key's name, in bytes.
+pub const MAX_KID: usize = 200;
+
+/// The way to a claim, in bytes: some are URLs.
+pub const MAX_CLAIM_PATH: usize = 200;
+
+/// Attributes taken from a token: as many as a game server may give of a player.
+pub const MAX_MAPPED_ATTRIBUTES: usize = 32;
+
+/// Bucketing keys taken from a token: as many as a game server may give, the player's id aside.
+pub const MAX_MAPPED_KEYS: usize = 15;
+
+/// The name of an attribute or a bucketing key, in bytes.
+pub const MAX_MAPPED_NAME: usize = 100;
+
+/// A key set: a hundred keys with their certificates.
+pub const MAX_JWKS: usize = 256 * 1024;
+
+/// How long asking somebody else may take, from looking up the name to the last byte.
+pub const OUTBOUND_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How often issuers are looked at that are due, without word that one is new.
+pub const ISSUER_POLL: Duration = Duration::from_secs(15);
+
+/// When a key set is asked for again that could not be had, or whose asker has died.
+pub const ISSUER_RETRY: Duration = Duration::from_secs(60);
+
 /// How often revocations are read without a notification.
 pub const TRUST_POLL: Duration = Duration::from_secs(30);
 
@@ -151,9 +225,6 @@ pub const START_DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long migrations may take, waiting for another replica's included.
 pub const MIGRATION_DEADLINE: Duration = Duration::from_secs(300);
-
-/// How long whoever logs in stays so.
-pub const SESSION: SignedDuration = SignedDuration::from_mins(60);
 
 /// How long the enrolment token lives that Development makes at each start.
 pub const DEVELOPMENT_TOKEN: SignedDuration = SignedDuration::from_hours(24 * 365);
@@ -212,3 +283,6 @@ pub const CONVERGED_AT_MOST: u64 = 1_000;
 /// Room for packets that have not been read: the first ones, of 1,200 bytes, of all edges that may connect
 /// ([`MAX_EDGES`]), and as much again for what the kernel takes to keep them.
 pub const UDP_BUFFER: usize = 4 * 1024 * 1024;
+
+/// An `Idempotency-Key`, in bytes: a UUID, and room for whatever else people use.
+pub const MAX_IDEMPOTENCY_KEY: usize = 200;

@@ -2,7 +2,7 @@
 //! first.
 //!
 //! Every task is in one of two sets. The *front* talks to others: REST and edges. The *back* works for the
-//! front: the log follower, the roster of edges, the writer of acks, the keeper of trust, compaction. At the end the front
+//! front: the log follower, the roster of edges, the writer of acks, the keeper of trust, who asks for issuers' keys, compaction. At the end the front
 //! says goodbye and drains while the back still works; then the back ends. A task that ends by itself
 //! ends the process in the same order.
 
@@ -33,7 +33,9 @@ use crate::first_admin::{self, FirstAdminError};
 use crate::inspect::Inspector;
 use crate::issuer::Issuer;
 use crate::limits::{DATABASE_DEADLINE, GOODBYE_DEADLINE};
+use crate::login::Logins;
 use crate::metrics::{ApiMetrics, PushMetrics, TrustMetrics};
+use crate::outbound::Outbound;
 use crate::password::{PasswordError, Passwords};
 use crate::push::acks::{self, AckBox};
 use crate::push::admission::Admission;
@@ -47,6 +49,7 @@ use crate::push::roster::{Roster, Watch};
 use crate::quic::{self, QuicError};
 use crate::seal::Sealer;
 use crate::store::{StoreError, regions};
+use crate::studio::refresh::Refresh;
 use crate::tls::{self, TlsError};
 use crate::trust::{KeepError, Keeper};
 
@@ -91,6 +94,8 @@ pub enum RunError {
     Trust(#[from] KeepError),
     #[error("the region logs cannot be read")]
     Logs(#[from] FollowError),
+    #[error("key sets cannot be asked for")]
+    Outbound(#[source] rustls::Error),
     #[error("edges cannot be let in")]
     Tls(#[from] TlsError),
     #[error("edges cannot be let in")]
@@ -120,17 +125,28 @@ pub async fn run(
     let push_metrics = PushMetrics::new(&metrics)?;
     let pool = database::open(&config.database).await?;
     let issuer = Issuer::new(config.keys.current(), config.installation.clone())?;
-    let passwords = Passwords::new()?;
+    let passwords = Passwords::new(&metrics)?;
     check_zones(&pool).await.map_err(RunError::Regions)?;
     first_admin::ensure(&pool, &passwords, &config.admin, &clock).await?;
+    let trust_metrics = TrustMetrics::new(&metrics)?;
     let trust = Keeper::start(
         pool.clone(),
         config.keys.clone(),
         config.installation.clone(),
         clock.clone(),
-        TrustMetrics::new(&metrics)?,
+        trust_metrics.clone(),
     )
     .await?;
+    let development = config.environment == Environment::Development;
+    let outbound = Outbound::new(development).map_err(RunError::Outbound)?;
+    let refresh = Refresh {
+        pool: pool.clone(),
+        outbound: outbound.clone(),
+        trust: trust.clone(),
+        interval: config.issuer_refresh,
+        clock: clock.clone(),
+        metrics: trust_metrics,
+    };
     let authority = Authority::new(trust.verifier(), clock.clone());
 
     let sealer = Sealer::new(&config.keys, config.installation.clone());
@@ -179,7 +195,7 @@ pub async fn run(
     let quic_address = listeners.quic.local_addr()?;
     let http_address = listeners.http.local_addr()?;
     let quic = quic::endpoint(identity, config.keys.current().reset(), listeners.quic)?;
-    if config.environment == Environment::Development {
+    if development {
         let identity = (&issuer, &authority);
         development::prepare(
             &config.data_dir,
@@ -197,6 +213,8 @@ pub async fn run(
         issuer,
         passwords,
         trust: trust.clone(),
+        logins: Logins::new(config.login),
+        outbound,
         require_approval: config.require_approval,
         inspector: Inspector::default(),
         four_eyes: config.four_eyes,
@@ -221,6 +239,7 @@ pub async fn run(
         back_stop.clone(),
     ));
     back.spawn(trust.run(back_stop.clone()));
+    back.spawn(refresh.run(back_stop.clone()));
     back.spawn(compaction::run(
         pool.clone(),
         config.log_versions,

@@ -18,6 +18,7 @@ pub mod deployments;
 pub mod edges;
 pub mod epoch;
 pub mod events;
+pub mod issuers;
 pub mod progress;
 pub mod region_log;
 pub mod regions;

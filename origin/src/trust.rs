@@ -1,9 +1,12 @@
-//! What tokens are judged by, kept current: our public key and the revoked tokens.
+//! What tokens are judged by, kept current: our public keys, the revoked tokens, and the issuers of players' tokens.
 //!
-//! The keeper reads revocations from the database, signs the bundle for edges, publishes it by a watch
+//! The keeper reads them from the database, signs the bundle for edges, publishes it by a watch
 //! channel, and puts it into this process's own verifier. A notification carries nothing and may be
 //! lost: whatever wakes the keeper, it reads the whole, and a slow poll is the net. The serial is read
-//! before the revocations, so that a bundle never claims a serial whose revocations it lacks.
+//! first, so that a bundle never claims a serial whose revocations it lacks.
+//!
+//! Our keys are the one part that is not in the database: they come from each process's configuration. So each start
+//! raises the serial, and edges that hold a bundle of an earlier start take the one with the keys of this one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +30,7 @@ use tracing::{info, warn};
 
 use crate::limits::{DATABASE_DEADLINE, REVOCATION_MEMORY_HOURS, TRUST_POLL};
 use crate::metrics::TrustMetrics;
-use crate::store::{StoreError, tokens};
+use crate::store::{StoreError, issuers, tokens};
 
 /// Keeps the trust bundle current. Clones share everything.
 #[derive(Clone)]
@@ -89,6 +92,9 @@ impl Keeper {
             clock,
             metrics,
         };
+        timeout(DATABASE_DEADLINE, keeper.raise())
+            .await
+            .map_err(|_| KeepError::TimedOut)??;
         keeper.refresh().await?;
         Ok(keeper)
     }
@@ -125,24 +131,32 @@ impl Keeper {
         });
         if taken? {
             let (serial, revoked) = (bundle.serial, bundle.revoked.len());
-            info!(serial, revoked, "trust bundle issued");
-            self.metrics.issued(serial, revoked);
+            let issuers = bundle.issuers.len();
+            info!(serial, revoked, issuers, "trust bundle issued");
+            self.metrics.issued(serial, revoked, issuers);
         }
         Ok(())
+    }
+
+    async fn raise(&self) -> Result<(), KeepError> {
+        let mut tx = self.pool.begin().await?;
+        tokens::raise_trust_serial(&mut tx, self.clock.now()).await?;
+        Ok(tx.commit().await?)
     }
 
     async fn read(&self) -> Result<TrustBundle, KeepError> {
         let now = self.clock.now();
         let memory = SignedDuration::from_hours(REVOCATION_MEMORY_HOURS);
         let mut conn = self.pool.acquire().await?;
-        let serial = tokens::trust_serial(&mut conn, now).await?;
+        let serial = tokens::trust_serial(&mut conn).await?;
         let revoked = tokens::revoked(&mut conn, now - memory).await?;
+        let issuers = issuers::believed(&mut conn).await?;
         Ok(TrustBundle {
             installation: self.installation.clone(),
             serial,
             keys: self.keys.public(),
             revoked,
-            issuers: Vec::new(),
+            issuers,
         })
     }
 

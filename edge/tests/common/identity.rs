@@ -68,7 +68,9 @@ impl Identity {
             revoked: revoked.collect(),
             issuers: Vec::new(),
         };
-        Keyring::from(self.keys.clone()).sign_trust(&bundle).unwrap()
+        Keyring::from(self.keys.clone())
+            .sign_trust(&bundle)
+            .unwrap()
     }
 
     /// What a token says that is good for an hour from the start of the test.

@@ -1,5 +1,7 @@
 //! What went wrong below, as answers. The only place that knows which failure is whose fault.
 
+use std::time::Duration;
+
 use liveevents_service::http::{ApiError, FieldError};
 
 use crate::change::ChangeError;
@@ -65,6 +67,12 @@ impl From<Conflict> for ApiError {
 
 impl From<PasswordError> for ApiError {
     fn from(error: PasswordError) -> Self {
-        Self::internal(error)
+        match error {
+            PasswordError::Crowded => Self::Crowded {
+                message: "too many log in at once; try again".to_owned(),
+                retry_after: Duration::from_secs(1),
+            },
+            _ => Self::internal(error),
+        }
     }
 }

@@ -1,4 +1,9 @@
 //! Service tokens: made, listed, revoked. A token is shown once and never stored.
+//!
+//! A token that has a person's role speaks under a name that is nobody's, so that the audit log tells scripts from
+//! people. Only a player's says more than who its bearer is: what is signed of a player decides what the player is shown.
+
+use std::collections::BTreeMap;
 
 use axum::Router;
 use axum::extract::State;
@@ -6,16 +11,23 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{delete, get};
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use liveevents_protocol::id::{RegionId, TokenId};
-use liveevents_service::http::{ApiError, Caller, Checks, Json, Path};
+use liveevents_protocol::message::Attribute;
+use liveevents_protocol::model::BucketBy;
+use liveevents_service::http::{ApiError, Caller, Checks, Json, Path, Query};
+use liveevents_service::limits::{MAX_CLAIM, MAX_TOKEN};
 use liveevents_service::token::{Claims, Role};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::page::page;
 use super::record::{NOTHING, record};
 use super::roles::ADMINS;
 use super::{Api, commit};
-use crate::limits::MAX_TOKEN_LIFE;
-use crate::store::regions;
-use crate::store::tokens::{self, KEY_IS_USED, Purpose};
+use crate::limits::{
+    MAX_IDEMPOTENCY_KEY, MAX_MAPPED_ATTRIBUTES, MAX_MAPPED_KEYS, MAX_MAPPED_NAME, MAX_TOKEN_LIFE,
+};
+use crate::store::tokens::{self, Filter, KEY_IS_USED, PlayerClaims, Purpose, Token};
+use crate::store::{self, regions, users};
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -32,6 +44,30 @@ struct NewToken {
     regions: Vec<RegionId>,
     expires_at: Option<Timestamp>,
     expires_in: Option<String>,
+    claims: Option<Said>,
+}
+
+/// Of a player.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Said {
+    #[serde(default)]
+    attributes: BTreeMap<String, Value>,
+    #[serde(default)]
+    keys: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Asked {
+    role: Option<Role>,
+    subject: Option<String>,
+    created_by: Option<String>,
+    region: Option<RegionId>,
+    /// Those that are neither expired nor revoked, or all.
+    good: Option<bool>,
+    limit: Option<u32>,
+    offset: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -41,6 +77,8 @@ struct View {
     role: Role,
     subject: String,
     regions: Vec<RegionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claims: Option<PlayerClaims>,
     created_by: String,
     created_at: Timestamp,
     expires_at: Timestamp,
@@ -53,19 +91,26 @@ struct View {
 #[derive(Serialize)]
 struct Tokens {
     tokens: Vec<View>,
+    total: u64,
+    limit: u32,
+    offset: u32,
 }
 
 async fn create(
     State(api): State<Api>,
     caller: Caller,
     headers: HeaderMap,
-    Json(new): Json<NewToken>,
+    Json(mut new): Json<NewToken>,
 ) -> Result<(StatusCode, Json<View>), ApiError> {
     caller.require(ADMINS)?;
     let now = api.clock.now();
     let mut tx = api.begin().await?;
     let mut checks = Checks::default();
     let life = life(&new, now, &mut checks);
+    let key = idempotency_key(&headers, &mut checks);
+    let (attributes, keys) = said(&mut new, &mut checks);
+    new.regions.sort();
+    new.regions.dedup();
     let subject = new.subject.trim();
     let named = (1..=200).contains(&subject.len()) && !subject.chars().any(char::is_control);
     checks.require(
@@ -83,15 +128,24 @@ async fn create(
         checks.fault("regions", format!("there is no region {unknown}"));
     }
     checks.finish()?;
-    let key = headers.get("idempotency-key");
-    let key = key.map(|key| {
-        key.to_str()
-            .map_err(|_| ApiError::malformed("Idempotency-Key must be text"))
-    });
+    if new.role.is_person() && users::exists(&mut tx, subject).await? {
+        return Err(ApiError::Conflict(format!(
+            "{subject} is a person: give the token a subject of its own, so that the audit log tells them apart"
+        )));
+    }
     let purpose = Purpose::Service {
-        idempotency_key: key.transpose()?,
+        idempotency_key: key.as_deref(),
     };
-    let claims = api.issuer.claims(subject, new.role, new.regions, life, now);
+    let claims = Claims {
+        attributes,
+        keys,
+        ..api.issuer.claims(subject, new.role, new.regions, life, now)
+    };
+    let token = api.issuer.sign(&claims).map_err(ApiError::internal)?;
+    let mut checks = Checks::default();
+    let message = format!("must be fewer or shorter: the token may have {MAX_TOKEN} bytes");
+    checks.require(token.len() <= MAX_TOKEN, "claims", message);
+    checks.finish()?;
     match tokens::insert(&mut tx, &claims, purpose, caller.subject()).await {
         Err(error) if error.violates(KEY_IS_USED) => {
             let message = "a token was made under this Idempotency-Key, and is shown only once";
@@ -99,7 +153,6 @@ async fn create(
         }
         done => done?,
     }
-    let token = api.issuer.sign(&claims).map_err(ApiError::internal)?;
     let view = view_new(&claims, caller.subject());
     let id = claims.id.to_string();
     record(
@@ -118,6 +171,66 @@ async fn create(
             ..view
         }),
     ))
+}
+
+/// A name for the request, under which it is carried out once.
+fn idempotency_key(headers: &HeaderMap, checks: &mut Checks) -> Option<String> {
+    let key = headers.get("idempotency-key")?;
+    let key = key
+        .to_str()
+        .ok()
+        .filter(|key| (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()));
+    let message = format!("must be 1 to {MAX_IDEMPOTENCY_KEY} printable characters");
+    checks.require(key.is_some(), "Idempotency-Key", message);
+    key.map(str::to_owned)
+}
+
+/// What it is to say of a player.
+fn said(
+    new: &mut NewToken,
+    checks: &mut Checks,
+) -> (BTreeMap<String, Attribute>, BTreeMap<String, String>) {
+    let Some(said) = new.claims.take() else {
+        return Default::default();
+    };
+    checks.require(
+        new.role == Role::Player,
+        "claims",
+        "must be left out but for a Player",
+    );
+    let few = said.attributes.len() <= MAX_MAPPED_ATTRIBUTES && said.keys.len() <= MAX_MAPPED_KEYS;
+    let message =
+        format!("must be {MAX_MAPPED_ATTRIBUTES} attributes and {MAX_MAPPED_KEYS} keys at most");
+    checks.require(few, "claims", message);
+    let plain = |text: &str| !text.chars().any(char::is_control);
+    let named = |name: &str| plain(name) && (1..=MAX_MAPPED_NAME).contains(&name.len());
+    let mut attributes = BTreeMap::new();
+    for (name, value) in said.attributes {
+        let field = format!("claims.attributes.{name:.100}");
+        let value = match value {
+            Value::Bool(flag) => Some(Attribute::Flag(flag)),
+            Value::Number(number) => Some(Attribute::Number(number)),
+            Value::String(text) if plain(&text) && text.len() <= MAX_CLAIM => {
+                Some(Attribute::Text(text))
+            }
+            Value::String(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
+        };
+        let message = format!(
+            "must be true, false, a number or a text of {MAX_CLAIM} bytes, under a name of 1 to {MAX_MAPPED_NAME}"
+        );
+        checks.require(named(&name) && value.is_some(), field, message);
+        attributes.extend(value.map(|value| (name, value)));
+    }
+    for (name, key) in &said.keys {
+        let field = format!("claims.keys.{name:.100}");
+        let value = plain(key) && (1..=MAX_CLAIM).contains(&key.len());
+        let fits = named(name) && name != BucketBy::PLAYER && value;
+        let message = format!(
+            "must be 1 to {MAX_CLAIM} bytes, under a name of 1 to {MAX_MAPPED_NAME} that is not player"
+        );
+        checks.require(fits, field, message);
+    }
+    (attributes, said.keys)
 }
 
 /// How long it is to live: until a moment or for a duration, one of the two.
@@ -156,6 +269,7 @@ fn view_new(claims: &Claims, created_by: &str) -> View {
         role: claims.role,
         subject: claims.subject.clone(),
         regions: claims.regions.clone(),
+        claims: PlayerClaims::of(claims),
         created_by: created_by.to_owned(),
         created_at: claims.issued_at,
         expires_at: claims.expires_at,
@@ -164,23 +278,53 @@ fn view_new(claims: &Claims, created_by: &str) -> View {
     }
 }
 
-async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Tokens>, ApiError> {
+impl From<Token> for View {
+    fn from(token: Token) -> Self {
+        Self {
+            token_id: token.id,
+            role: token.role,
+            subject: token.subject,
+            regions: token.regions,
+            claims: token.claims,
+            created_by: token.created_by,
+            created_at: token.created_at,
+            expires_at: token.expires_at,
+            revoked_at: token.revoked_at,
+            token: None,
+        }
+    }
+}
+
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Tokens>, ApiError> {
     caller.require(ADMINS)?;
-    let mut tx = api.begin().await?;
-    let tokens = tokens::list(&mut tx).await?.into_iter();
-    let tokens = tokens.map(|token| View {
-        token_id: token.id,
-        role: token.role,
-        subject: token.subject,
-        regions: token.regions,
-        created_by: token.created_by,
-        created_at: token.created_at,
-        expires_at: token.expires_at,
-        revoked_at: token.revoked_at,
-        token: None,
-    });
+    let mut checks = Checks::default();
+    let page = page(asked.limit, asked.offset, &mut checks);
+    for (field, text) in [
+        ("subject", &asked.subject),
+        ("createdBy", &asked.created_by),
+    ] {
+        let sensible = !text.iter().any(|text| text.contains('\0'));
+        checks.require(sensible, field, "must be text");
+    }
+    checks.finish()?;
+    let filter = Filter {
+        role: asked.role,
+        subject: asked.subject,
+        created_by: asked.created_by,
+        region: asked.region,
+        good_at: asked.good.unwrap_or(false).then(|| api.clock.now()),
+    };
+    let mut tx = store::begin_snapshot(&api.pool).await?;
+    let found = tokens::list(&mut tx, &filter, page).await?;
     Ok(Json(Tokens {
-        tokens: tokens.collect(),
+        tokens: found.items.into_iter().map(View::from).collect(),
+        total: found.total,
+        limit: page.limit,
+        offset: page.offset,
     }))
 }
 
@@ -192,19 +336,18 @@ async fn revoke(
     caller.require(ADMINS)?;
     let now = api.clock.now();
     let mut tx = api.begin().await?;
-    if !tokens::revoke(&mut tx, id, now).await? {
-        return Err(ApiError::not_found("token", &id));
+    let token = tokens::lock(&mut tx, id).await?;
+    let token = token.ok_or_else(|| ApiError::not_found("token", &id))?;
+    if token.revoked_at.is_some() {
+        return Ok(StatusCode::NO_CONTENT);
     }
-    tokens::raise_trust_serial(&mut tx, now).await?;
+    tokens::revoke(&mut tx, id, now).await?;
+    let before = View::from(token);
     let subject = id.to_string();
-    record(
-        &mut tx,
-        &caller,
-        ("token.revoke", &subject),
-        (NOTHING, NOTHING),
-        now,
-    )
-    .await?;
+    let deed = ("token.revoke", subject.as_str());
+    record(&mut tx, &caller, deed, (Some(before), NOTHING), now).await?;
+    // The serial last: it is one row for everybody, held until the commit.
+    tokens::raise_trust_serial(&mut tx, now).await?;
     commit(tx).await?;
     api.heed_revocations().await;
     Ok(StatusCode::NO_CONTENT)

@@ -8,19 +8,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use jiff::Timestamp;
-use liveevents_service::http::{ApiError, Caller, Checks, Json, Path};
+use liveevents_service::http::{ApiError, Caller, Checks, Json, Path, Query};
 use liveevents_service::token::Role;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
 
+use super::page::page;
 use super::record::{NOTHING, record};
 use super::roles::ADMINS;
 use super::{Api, commit};
 use crate::password;
-use crate::store::tokens;
 use crate::store::users::{self, NAME_IS_TAKEN, User};
+use crate::store::{self, tokens};
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -52,9 +53,20 @@ struct View {
     updated_at: Timestamp,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Asked {
+    role: Option<Role>,
+    limit: Option<u32>,
+    offset: Option<u32>,
+}
+
 #[derive(Serialize)]
 struct Users {
     users: Vec<View>,
+    total: u64,
+    limit: u32,
+    offset: u32,
 }
 
 impl From<User> for View {
@@ -68,12 +80,22 @@ impl From<User> for View {
     }
 }
 
-async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Users>, ApiError> {
+async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Users>, ApiError> {
     caller.require(ADMINS)?;
-    let mut tx = api.begin().await?;
-    let users = users::list(&mut tx).await?.into_iter().map(View::from);
+    let mut checks = Checks::default();
+    let page = page(asked.limit, asked.offset, &mut checks);
+    checks.finish()?;
+    let mut tx = store::begin_snapshot(&api.pool).await?;
+    let found = users::list(&mut tx, asked.role, page).await?;
     Ok(Json(Users {
-        users: users.collect(),
+        users: found.items.into_iter().map(View::from).collect(),
+        total: found.total,
+        limit: page.limit,
+        offset: page.offset,
     }))
 }
 
@@ -88,7 +110,11 @@ async fn show(
 }
 
 async fn find(conn: &mut PgConnection, username: &str) -> Result<User, ApiError> {
-    let found = users::find(conn, username).await?;
+    // Not every text may be asked of the database.
+    let found = match password::check_username(username) {
+        Ok(()) => users::find(conn, username).await?,
+        Err(_) => None,
+    };
     found.ok_or_else(|| ApiError::not_found("user", username))
 }
 
@@ -101,11 +127,18 @@ async fn create(
     let mut checks = Checks::default();
     checks.take("username", password::check_username(&new.username));
     checks.take("password", password::check(&new.password));
+    check_not_name(&mut checks, &new.password, &new.username);
     check_role(&mut checks, new.role);
     checks.finish()?;
     let hash = api.passwords.hash(new.password).await?;
     let now = api.clock.now();
     let mut tx = api.begin().await?;
+    if tokens::speaks_as(&mut tx, &new.username, now).await? {
+        return Err(ApiError::Conflict(format!(
+            "a service token speaks as {}: the audit log could not tell the two apart",
+            new.username
+        )));
+    }
     match users::insert(&mut tx, &new.username, &hash, new.role, now).await {
         Err(error) if error.violates(NAME_IS_TAKEN) => {
             return Err(ApiError::Conflict(format!(
@@ -134,6 +167,11 @@ async fn create(
     Ok((StatusCode::CREATED, Json(view)))
 }
 
+fn check_not_name(checks: &mut Checks, password: &SecretString, username: &str) {
+    let differs = !password.expose_secret().eq_ignore_ascii_case(username);
+    checks.require(differs, "password", "must not be the user name");
+}
+
 fn check_role(checks: &mut Checks, role: Role) {
     let message = "must be a person's: Admin, Operator, GameDesigner or Developer";
     checks.require(role.is_person(), "role", message);
@@ -149,6 +187,7 @@ async fn update(
     let mut checks = Checks::default();
     if let Some(password) = &edit.password {
         checks.take("password", password::check(password));
+        check_not_name(&mut checks, password, &username);
     }
     if let Some(role) = edit.role {
         check_role(&mut checks, role);

@@ -28,6 +28,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     Setting::with_default("http.listen", "127.0.0.1:8080", "Address and port of the REST API; port 0 takes a free one."),
     Setting::with_default("http.connections", "1024", "HTTP connections served at once, 1 to 100000; more wait."),
+    Setting::optional(
+        "http.trusted_proxies",
+        "Addresses and networks, such as 10.0.0.0/8, divided by commas, whose X-Forwarded-For is believed: what stands in \
+         front of the origin. Without it whoever connects counts as who asks.",
+    ),
     Setting::with_default("quic.listen", "127.0.0.1:4433", "Address and UDP port that edges connect to; port 0 takes a free one."),
     Setting::required(
         "database.url",
@@ -68,6 +73,17 @@ pub const SETTINGS: &[Setting] = &[
          have commas: the one before, or the one to come, while the secret is replaced.",
     )
     .secret(),
+    Setting::with_default("jwt.lifetime", "PT1H", "How long whoever logs in stays so, one minute to one day."),
+    Setting::with_default(
+        "login.per_minute",
+        "10",
+        "Logins tried from one address in a minute, at each origin, up to 10000; more are refused with 429. 0 is no limit.",
+    ),
+    Setting::with_default(
+        "issuers.refresh",
+        "PT5M",
+        "How often the key sets of issuers of players' tokens are asked for, one minute to one day.",
+    ),
     Setting::with_default("admin.username", "admin", "Name of the first admin, made when nobody can log in yet."),
     Setting::optional(
         "admin.password",

@@ -9,8 +9,11 @@ use sqlx::PgPool;
 pub struct TrustMetrics {
     /// Times that revocations could not be followed.
     pub failures: IntCounter,
+    /// Key sets of issuers that could not be had.
+    pub key_set_failures: IntCounter,
     serial: IntGauge,
     revoked: IntGauge,
+    issuers: IntGauge,
 }
 
 impl TrustMetrics {
@@ -24,6 +27,14 @@ impl TrustMetrics {
                 "trust_failures_total",
                 "Failures to follow revocations of tokens.",
             )?,
+            key_set_failures: metrics.counter(
+                "issuer_key_set_failures_total",
+                "Times that an issuer's key set could not be had; the last keys stay in force.",
+            )?,
+            issuers: metrics.gauge(
+                "trust_issuers",
+                "Issuers of players' tokens that the trust bundle names.",
+            )?,
             serial: metrics.gauge("trust_serial", "Serial of the trust bundle in force.")?,
             revoked: metrics.gauge(
                 "trust_revoked",
@@ -33,9 +44,10 @@ impl TrustMetrics {
     }
 
     /// Notes a bundle that is now in force.
-    pub fn issued(&self, serial: u64, revoked: usize) {
+    pub fn issued(&self, serial: u64, revoked: usize, issuers: usize) {
         self.serial.set(i64::try_from(serial).unwrap_or(i64::MAX));
         self.revoked.set(i64::try_from(revoked).unwrap_or(i64::MAX));
+        self.issuers.set(i64::try_from(issuers).unwrap_or(i64::MAX));
     }
 }
 
@@ -46,6 +58,8 @@ pub struct ApiMetrics {
     pub logins: IntCounter,
     /// Logins with a wrong name or password.
     pub logins_refused: IntCounter,
+    /// Logins not judged, since there were too many.
+    pub logins_limited: IntCounter,
     changes: IntCounterVec,
 }
 
@@ -70,6 +84,7 @@ impl ApiMetrics {
         Ok(Self {
             logins: logins.with_label_values(&["accepted"]),
             logins_refused: logins.with_label_values(&["refused"]),
+            logins_limited: logins.with_label_values(&["limited"]),
             changes: metrics.counters(
                 "changes_total",
                 "Changes made by this origin, by kind.",

@@ -1,15 +1,21 @@
 //! Tokens that the origin has signed: that they exist, never they themselves.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use liveevents_protocol::id::{RegionId, TokenId};
+use liveevents_protocol::message::Attribute;
 use liveevents_protocol::trust::Revoked;
 use liveevents_service::token::{Claims, Role};
-use sqlx::{PgConnection, query};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::{PgConnection, query, query_as};
+use uuid::Uuid;
 
-use super::{StoreError, Time, time};
+use super::{Page, Paged, StoreError, Time, count, time};
 
 /// A service token.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Token {
     /// Its name, to revoke it by.
     pub id: TokenId,
@@ -19,6 +25,8 @@ pub struct Token {
     pub subject: String,
     /// Where its bearer may do it.
     pub regions: Vec<RegionId>,
+    /// What it says of a player.
+    pub claims: Option<PlayerClaims>,
     /// Who had it made.
     pub created_by: String,
     /// When it was made.
@@ -27,6 +35,27 @@ pub struct Token {
     pub expires_at: Timestamp,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+}
+
+/// What a token says of a player.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlayerClaims {
+    /// What segments look at.
+    pub attributes: BTreeMap<String, Attribute>,
+    /// Bucketing keys besides the player's id.
+    pub keys: BTreeMap<String, String>,
+}
+
+impl PlayerClaims {
+    /// Of these claims, if they say anything.
+    #[must_use]
+    pub fn of(claims: &Claims) -> Option<Self> {
+        let any = !claims.attributes.is_empty() || !claims.keys.is_empty();
+        any.then(|| Self {
+            attributes: claims.attributes.clone(),
+            keys: claims.keys.clone(),
+        })
+    }
 }
 
 /// Why a token was signed.
@@ -62,10 +91,14 @@ pub async fn insert(
         Purpose::Service { idempotency_key } => (false, idempotency_key),
     };
     let regions: Vec<String> = claims.regions.iter().map(RegionId::to_string).collect();
+    let said = PlayerClaims::of(claims)
+        .map(serde_json::to_value)
+        .transpose();
+    let said = said.map_err(StoreError::unreadable("a token's claims"))?;
     query!(
         "INSERT INTO tokens (token_id, session, role, subject, regions, created_by, created_at,
-             expires_at, idempotency_key)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             expires_at, idempotency_key, claims)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         claims.id.0,
         session,
         claims.role.as_str(),
@@ -74,51 +107,133 @@ pub async fn insert(
         created_by,
         time(claims.issued_at) as _,
         time(claims.expires_at) as _,
-        key
+        key,
+        said
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// All service tokens, newest first.
+/// Which service tokens to list; all that hold, where given.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this role.
+    pub role: Option<Role>,
+    /// Of this bearer.
+    pub subject: Option<String>,
+    /// Made by this person or token.
+    pub created_by: Option<String>,
+    /// That may act in this region by name.
+    pub region: Option<RegionId>,
+    /// That are good at this moment; none for all.
+    pub good_at: Option<Timestamp>,
+}
+
+struct Row {
+    token_id: Uuid,
+    role: String,
+    subject: String,
+    regions: Vec<String>,
+    claims: Option<Value>,
+    created_by: String,
+    created_at: Time,
+    expires_at: Time,
+    revoked_at: Option<Time>,
+}
+
+impl Row {
+    fn read(self) -> Result<Token, StoreError> {
+        let regions = self.regions.iter().map(|region| RegionId::new(region));
+        let regions = regions.collect::<Result<_, _>>();
+        Ok(Token {
+            id: TokenId(self.token_id),
+            role: self
+                .role
+                .parse()
+                .map_err(StoreError::unreadable("a token's role"))?,
+            subject: self.subject,
+            regions: regions.map_err(StoreError::unreadable("a token's regions"))?,
+            claims: self
+                .claims
+                .map(serde_json::from_value)
+                .transpose()
+                .map_err(StoreError::unreadable("a token's claims"))?,
+            created_by: self.created_by,
+            created_at: self.created_at.to_jiff(),
+            expires_at: self.expires_at.to_jiff(),
+            revoked_at: self.revoked_at.map(Time::to_jiff),
+        })
+    }
+}
+
+/// Service tokens, newest first, and how many there are.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list(conn: &mut PgConnection) -> Result<Vec<Token>, StoreError> {
-    let rows = query!(
-        r#"SELECT token_id, role, subject, regions, created_by,
-               created_at as "created_at: Time", expires_at as "expires_at: Time",
-               revoked_at as "revoked_at: Time"
-           FROM tokens WHERE NOT session ORDER BY created_at DESC, token_id"#
+pub async fn list(
+    conn: &mut PgConnection,
+    filter: &Filter,
+    page: Page,
+) -> Result<Paged<Token>, StoreError> {
+    let role = filter.role.map(Role::as_str);
+    let region = filter.region.as_ref().map(RegionId::as_str);
+    let items = query_as!(
+        Row,
+        r#"SELECT token_id, role, subject, regions, claims, created_by, created_at as "created_at: Time",
+               expires_at as "expires_at: Time", revoked_at as "revoked_at: Time"
+           FROM tokens
+           WHERE NOT session AND ($1::text IS NULL OR role = $1) AND ($2::text IS NULL OR subject = $2)
+               AND ($3::text IS NULL OR created_by = $3) AND ($4::text IS NULL OR $4 = ANY (regions))
+               AND ($5::timestamptz IS NULL OR (revoked_at IS NULL AND expires_at > $5))
+           ORDER BY created_at DESC, token_id LIMIT $6 OFFSET $7"#,
+        role,
+        filter.subject.as_deref(),
+        filter.created_by.as_deref(),
+        region,
+        filter.good_at.map(time) as _,
+        i64::from(page.limit),
+        i64::from(page.offset)
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let regions = row
-                .regions
-                .iter()
-                .map(|region| RegionId::new(region))
-                .collect::<Result<_, _>>();
-            Ok(Token {
-                id: TokenId(row.token_id),
-                role: row
-                    .role
-                    .parse()
-                    .map_err(StoreError::unreadable("a token's role"))?,
-                subject: row.subject,
-                regions: regions.map_err(StoreError::unreadable("a token's regions"))?,
-                created_by: row.created_by,
-                created_at: row.created_at.to_jiff(),
-                expires_at: row.expires_at.to_jiff(),
-                revoked_at: row.revoked_at.map(Time::to_jiff),
-            })
-        })
-        .collect()
+    let row = query!(
+        "SELECT count(*) FROM tokens
+         WHERE NOT session AND ($1::text IS NULL OR role = $1) AND ($2::text IS NULL OR subject = $2)
+             AND ($3::text IS NULL OR created_by = $3) AND ($4::text IS NULL OR $4 = ANY (regions))
+             AND ($5::timestamptz IS NULL OR (revoked_at IS NULL AND expires_at > $5))",
+        role,
+        filter.subject.as_deref(),
+        filter.created_by.as_deref(),
+        region,
+        filter.good_at.map(time) as _
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Paged {
+        items: items.into_iter().map(Row::read).collect::<Result<_, _>>()?,
+        total: count(row.count),
+    })
 }
 
-/// Revokes one token. Whether there is one; revoking again changes nothing.
+/// One token, a session or not; nobody else revokes it until the transaction ends.
+///
+/// # Errors
+/// If the database fails.
+pub async fn lock(conn: &mut PgConnection, id: TokenId) -> Result<Option<Token>, StoreError> {
+    let row = query_as!(
+        Row,
+        r#"SELECT token_id, role, subject, regions, claims, created_by, created_at as "created_at: Time",
+               expires_at as "expires_at: Time", revoked_at as "revoked_at: Time"
+           FROM tokens WHERE token_id = $1 FOR UPDATE"#,
+        id.0
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(Row::read).transpose()
+}
+
+/// Revokes one token.
 ///
 /// # Errors
 /// If the database fails.
@@ -126,15 +241,36 @@ pub async fn revoke(
     conn: &mut PgConnection,
     id: TokenId,
     now: Timestamp,
-) -> Result<bool, StoreError> {
-    let done = query!(
-        "UPDATE tokens SET revoked_at = COALESCE(revoked_at, $2) WHERE token_id = $1",
+) -> Result<(), StoreError> {
+    query!(
+        "UPDATE tokens SET revoked_at = $2 WHERE token_id = $1",
         id.0,
         time(now) as _
     )
     .execute(conn)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(())
+}
+
+/// Whether a service token that is good speaks under this name with a person's role.
+///
+/// # Errors
+/// If the database fails.
+pub async fn speaks_as(
+    conn: &mut PgConnection,
+    name: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let row = query!(
+        r#"SELECT EXISTS (
+               SELECT FROM tokens WHERE subject = $1 AND NOT session AND revoked_at IS NULL AND expires_at > $2
+                   AND role IN ('Admin', 'Operator', 'GameDesigner', 'Developer')) as "speaks!""#,
+        name,
+        time(now) as _
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(row.speaks)
 }
 
 /// Revokes all sessions of a person.
@@ -198,17 +334,11 @@ pub async fn revoked(
     Ok(revoked.collect())
 }
 
-/// The serial of what tokens are judged by, made if this is the first start.
+/// The serial of what tokens are judged by.
 ///
 /// # Errors
-/// If the database fails.
-pub async fn trust_serial(conn: &mut PgConnection, now: Timestamp) -> Result<u64, StoreError> {
-    query!(
-        "INSERT INTO trust (serial) VALUES ($1) ON CONFLICT DO NOTHING",
-        now.as_microsecond()
-    )
-    .execute(&mut *conn)
-    .await?;
+/// If the database fails, or no serial was ever raised.
+pub async fn trust_serial(conn: &mut PgConnection) -> Result<u64, StoreError> {
     let row = query!("SELECT serial FROM trust").fetch_one(conn).await?;
     u64::try_from(row.serial).map_err(StoreError::unreadable("the serial of the trust bundle"))
 }

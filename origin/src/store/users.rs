@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use liveevents_service::token::Role;
 use sqlx::{PgConnection, query};
 
-use super::{StoreError, Time, time};
+use super::{Page, Paged, StoreError, Time, count, time};
+use crate::limits::{NETWORKS_OF_ONE, REMEMBER_NETWORK};
 
 /// Somebody who may log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,21 +44,36 @@ impl Row {
     }
 }
 
-/// Everybody, by name.
+/// People by name, those of one role if one is given, and how many there are.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list(conn: &mut PgConnection) -> Result<Vec<User>, StoreError> {
-    sqlx::query_as!(
+pub async fn list(
+    conn: &mut PgConnection,
+    role: Option<Role>,
+    page: Page,
+) -> Result<Paged<User>, StoreError> {
+    let role = role.map(Role::as_str);
+    let items = sqlx::query_as!(
         Row,
         r#"SELECT username, role, created_at as "created_at: Time", updated_at as "updated_at: Time"
-           FROM users ORDER BY username"#
+           FROM users WHERE $1::text IS NULL OR role = $1 ORDER BY username LIMIT $2 OFFSET $3"#,
+        role,
+        i64::from(page.limit),
+        i64::from(page.offset)
     )
-    .fetch_all(conn)
-    .await?
-    .into_iter()
-    .map(Row::read)
-    .collect()
+    .fetch_all(&mut *conn)
+    .await?;
+    let row = query!(
+        "SELECT count(*) FROM users WHERE $1::text IS NULL OR role = $1",
+        role
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Paged {
+        items: items.into_iter().map(Row::read).collect::<Result<_, _>>()?,
+        total: count(row.count),
+    })
 }
 
 /// One person.
@@ -101,6 +117,57 @@ pub async fn credentials(
     .transpose()
 }
 
+/// Whether somebody has logged in from this network before, and not too long ago: what is older is forgotten when they
+/// log in.
+///
+/// # Errors
+/// If the database fails.
+pub async fn knows_network(
+    conn: &mut PgConnection,
+    username: &str,
+    network: &str,
+) -> Result<bool, StoreError> {
+    let row = query!(
+        r#"SELECT EXISTS (SELECT FROM known_networks WHERE username = $1 AND network = $2) as "known!""#,
+        username,
+        network
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(row.known)
+}
+
+/// Notes from where somebody has logged in, and forgets what is old, or too much.
+///
+/// # Errors
+/// If the database fails.
+pub async fn remember_network(
+    conn: &mut PgConnection,
+    username: &str,
+    network: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    query!(
+        "INSERT INTO known_networks (username, network, seen_at) VALUES ($1, $2, $3)
+         ON CONFLICT (username, network) DO UPDATE SET seen_at = excluded.seen_at",
+        username,
+        network,
+        time(now) as _
+    )
+    .execute(&mut *conn)
+    .await?;
+    query!(
+        "DELETE FROM known_networks WHERE username = $1 AND (seen_at < $2 OR network IN (
+             SELECT network FROM known_networks WHERE username = $1 ORDER BY seen_at DESC, network OFFSET $3))",
+        username,
+        time(now - REMEMBER_NETWORK) as _,
+        NETWORKS_OF_ONE
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Whether nobody can log in yet.
 ///
 /// # Errors
@@ -110,6 +177,20 @@ pub async fn is_empty(conn: &mut PgConnection) -> Result<bool, StoreError> {
         .fetch_one(conn)
         .await?;
     Ok(row.empty)
+}
+
+/// Whether this is a person's name.
+///
+/// # Errors
+/// If the database fails.
+pub async fn exists(conn: &mut PgConnection, username: &str) -> Result<bool, StoreError> {
+    let row = query!(
+        r#"SELECT EXISTS (SELECT FROM users WHERE username = $1) as "exists!""#,
+        username
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(row.exists)
 }
 
 /// Adds a person.

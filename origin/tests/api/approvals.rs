@@ -5,7 +5,7 @@ use liveevents_service::token::Role;
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::common::{Origin, Choices, event};
+use crate::common::{Choices, Origin, event};
 
 async fn four_eyes(pool: PgPool) -> Origin {
     let choices = Choices {

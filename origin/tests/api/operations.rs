@@ -5,6 +5,7 @@ use liveevents_origin::config::FirstAdmin;
 use liveevents_origin::database::MIGRATIONS;
 use liveevents_origin::first_admin::{self, FirstAdminError};
 use liveevents_origin::password::Passwords;
+use liveevents_service::metrics::Metrics;
 use serde_json::json;
 use sqlx::PgPool;
 
@@ -21,7 +22,7 @@ fn admin(password: Option<&str>) -> FirstAdmin {
 async fn the_first_admin_comes_from_configuration_and_only_while_there_is_nobody(pool: PgPool) {
     let origin = Origin::start(pool.clone()).await;
     let clock = origin.clock.clock();
-    let passwords = Passwords::new().unwrap();
+    let passwords = Passwords::new(&Metrics::new().unwrap()).unwrap();
     let missing = first_admin::ensure(&pool, &passwords, &admin(None), &clock).await;
     assert!(matches!(missing, Err(FirstAdminError::NoPassword)));
 

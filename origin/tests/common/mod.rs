@@ -10,7 +10,9 @@ use liveevents_origin::api::{self, Api};
 use liveevents_origin::epoch::Cause;
 use liveevents_origin::inspect::Inspector;
 use liveevents_origin::issuer::Issuer;
+use liveevents_origin::login::{Delays, Logins, Rules};
 use liveevents_origin::metrics::{ApiMetrics, TrustMetrics};
+use liveevents_origin::outbound::Outbound;
 use liveevents_origin::password::Passwords;
 use liveevents_origin::push::follower;
 use liveevents_origin::trust::Keeper;
@@ -109,8 +111,19 @@ impl Origin {
             clock: clock.clock(),
             authority: Authority::new(trust.verifier(), clock.clock()),
             issuer: issuer.clone(),
-            passwords: Passwords::new().unwrap(),
+            passwords: Passwords::new(&metrics).unwrap(),
             trust: trust.clone(),
+            logins: Logins::new(Rules {
+                lifetime: SignedDuration::from_hours(1),
+                proxies: vec!["10.0.0.0/8".parse().unwrap()],
+                per_minute: 10,
+                // Not to be waited for.
+                delays: Delays {
+                    first: std::time::Duration::from_millis(1),
+                    most: std::time::Duration::from_millis(2),
+                },
+            }),
+            outbound: Outbound::new(true).unwrap(),
             require_approval: choices.require_approval,
             inspector: choices.inspector,
             four_eyes: choices.four_eyes,
