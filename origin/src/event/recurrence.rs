@@ -122,6 +122,10 @@ impl Rule {
                 "BYHOUR" if value.split(',').count() > limits::MAX_OPENINGS_A_DAY => {
                     return Err(RuleError::TooOften);
                 }
+                // RFC 5545 counts from 1, or from -1 backwards; who expands it takes 0 for a day that never comes.
+                "BYMONTHDAY" | "BYDAY" | "BYSETPOS" if value.split(',').any(counts_from_zero) => {
+                    return Err(RuleError::Invalid(format!("{name} counts from 1, not 0")));
+                }
                 _ => {}
             }
         }
@@ -212,6 +216,12 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether an element such as `0`, `+0` or `0FR` names the place 0.
+fn counts_from_zero(element: &str) -> bool {
+    let number = element.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    number.parse() == Ok(0)
 }
 
 #[cfg(test)]
