@@ -1,5 +1,7 @@
 //! Descriptions that are good, and everything that is wrong with others.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::jwk::{SetError, read_set};
@@ -12,8 +14,9 @@ fn key() -> Value {
     json!({ "kty": "OKP", "crv": "Ed25519", "kid": "k-1", "x": ED25519 })
 }
 
+/// With a modulus of so many bits.
 fn rsa(modulus: usize) -> Value {
-    let n = "_".repeat(modulus / 6);
+    let n = URL_SAFE_NO_PAD.encode(vec![0xff; modulus / 8]);
     json!({ "kty": "RSA", "kid": "r-1", "n": n, "e": "AQAB" })
 }
 
@@ -143,8 +146,8 @@ fn a_key_is_judged_before_anybody_believes_it() {
     }
     let point = json!({ "kty": "EC", "crv": "P-256", "y": ED25519 });
     assert_eq!(judge(point), Ok(Algorithm::ES256));
-    assert_eq!(judge(rsa(2048 + 4)), Ok(Algorithm::RS256));
-    assert!(judge(rsa(1026)).is_err() && judge(rsa(4200)).is_err());
+    assert_eq!(judge(rsa(2048)), Ok(Algorithm::RS256));
+    assert!(judge(rsa(1024)).is_err() && judge(rsa(4104)).is_err());
 }
 
 #[test]
