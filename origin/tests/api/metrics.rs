@@ -27,6 +27,16 @@ async fn every_metric_moves(pool: PgPool) {
         .delete(&format!("/tokens/{}", token["tokenId"].as_str().unwrap()))
         .await
         .must(204);
+    // The key of RFC 8037, appendix A.2.
+    let key = json!({
+        "kty": "OKP", "crv": "Ed25519", "kid": "k-1",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    });
+    let issuer = json!({
+        "issuer": "https://id.studio.example", "audience": "starfall", "algorithms": ["EdDSA"],
+        "keys": [key], "regions": ["us-east"],
+    });
+    admin.put("/issuers/studio", issuer).await;
     let scrape = || origin.send(Request::get("/metrics").body(Body::empty()).unwrap());
     let limit = std::time::Duration::from_secs(30);
     // A connection is idle again a moment after the answer that it was for.
