@@ -16,7 +16,7 @@ use liveevents_protocol::version::Revision;
 use serde_json::json;
 
 use super::fault::Faults;
-use super::fields::{EventFields, RecurrenceFields};
+use super::fields::{EventFields, RecurrenceFields, TimingFields};
 use super::recurrence::{Recurrence, Rule};
 use super::timing::{self, Timing, Window};
 use super::wall_clock::Zone;
@@ -151,21 +151,12 @@ impl Document {
     /// Its fields, with what was left out filled in.
     #[must_use]
     pub fn to_fields(&self) -> EventFields {
-        let (start, end, region_local) = match &self.timing.window {
-            Window::Absolute { start, end } => (start.to_string(), end.to_string(), false),
-            Window::RegionLocal { start, end } => (start.to_string(), end.to_string(), true),
-        };
-        EventFields {
+        self.timing_fields().over(EventFields {
             event_id: None,
             display_name: Some(self.display_name.clone()),
             description: Some(self.description.clone()),
             event_type: Some(self.event_type.as_str().to_owned()),
             category: Some(self.category.clone()),
-            start_time: Some(start),
-            end_time: Some(end),
-            timezone: Some(self.timing.zone.as_str().to_owned()),
-            region_local: Some(region_local),
-            recurrence: Some(self.timing.recurrence.as_ref().map(recurrence_fields)),
             configuration: Some(self.configuration.clone()),
             localizations: Some(self.localizations.clone()),
             priority: Some(self.priority),
@@ -177,6 +168,23 @@ impl Document {
             target_segments: Some(self.target_segments.clone()),
             exclude_segments: Some(self.exclude_segments.clone()),
             allow_overlap: Some(self.allow_overlap),
+            ..EventFields::default()
+        })
+    }
+
+    /// When it happens, as fields.
+    #[must_use]
+    pub fn timing_fields(&self) -> TimingFields {
+        let (start_time, end_time) = match &self.timing.window {
+            Window::Absolute { start, end } => (start.to_string(), end.to_string()),
+            Window::RegionLocal { start, end } => (start.to_string(), end.to_string()),
+        };
+        TimingFields {
+            start_time,
+            end_time,
+            timezone: self.timing.zone.as_str().to_owned(),
+            region_local: self.timing.is_region_local(),
+            recurrence: self.timing.recurrence.as_ref().map(recurrence_fields),
         }
     }
 

@@ -97,6 +97,34 @@ pub struct RecurrenceFields {
     pub until: Option<String>,
 }
 
+/// When an event happens, as the lifecycle keeps it beside the revisions. Unknown fields are of a later release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(missing_docs, reason = "api.md says what each is")]
+pub struct TimingFields {
+    pub start_time: String,
+    pub end_time: String,
+    pub timezone: String,
+    pub region_local: bool,
+    #[serde(default)]
+    pub recurrence: Option<RecurrenceFields>,
+}
+
+impl TimingFields {
+    /// A revision's fields with these times instead of its own.
+    #[must_use]
+    pub fn over(self, revision: EventFields) -> EventFields {
+        EventFields {
+            start_time: Some(self.start_time),
+            end_time: Some(self.end_time),
+            timezone: Some(self.timezone),
+            region_local: Some(self.region_local),
+            recurrence: Some(self.recurrence),
+            ..revision
+        }
+    }
+}
+
 impl EventFields {
     /// These fields, and those of `base` where none is given here.
     #[must_use]

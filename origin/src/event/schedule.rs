@@ -68,15 +68,29 @@ pub fn schedule(timing: &Timing, region: &Zone, now: Timestamp) -> Result<Schedu
 /// If a time is out of range or a rule opens too often.
 pub fn expand(timing: &Timing, region: &Zone, now: Timestamp) -> Result<Expansion, Unschedulable> {
     let (start, _) = timing.window.within(region)?;
-    let horizon = now
-        .max(start)
-        .checked_add(HORIZON)
-        .unwrap_or(Timestamp::MAX);
-    let (occurrences, beyond) = between(timing, region, now, horizon)?;
+    let (occurrences, beyond) = between(timing, region, now, horizon(start, now))?;
     Ok(Expansion {
         schedule: Schedule::new(occurrences)?,
         beyond,
     })
+}
+
+/// Up to when occurrences are computed.
+pub(super) fn horizon(start: Timestamp, now: Timestamp) -> Timestamp {
+    let from = now.max(start);
+    from.checked_add(HORIZON).unwrap_or(Timestamp::MAX)
+}
+
+/// The zone whose wall clock a rule is read by in a region.
+pub(super) fn rule_zone<'a>(
+    timing: &'a Timing,
+    recurrence: &'a Recurrence,
+    region: &'a Zone,
+) -> &'a Zone {
+    match timing.window {
+        Window::Absolute { .. } => recurrence.zone.as_ref().unwrap_or(&timing.zone),
+        Window::RegionLocal { .. } => region,
+    }
 }
 
 /// The occurrences that close after `from` and open before `to`, and the first opening after those.
@@ -101,12 +115,10 @@ pub fn between(
             (without_overlap(vec![window], None, from), None)
         });
     };
-    let (zone, first) = match timing.window {
-        Window::Absolute { start, .. } => {
-            let zone = recurrence.zone.as_ref().unwrap_or(&timing.zone);
-            (zone, zone.wall_clock(start))
-        }
-        Window::RegionLocal { start, .. } => (region, start),
+    let zone = rule_zone(timing, recurrence, region);
+    let first = match timing.window {
+        Window::Absolute { start, .. } => zone.wall_clock(start),
+        Window::RegionLocal { start, .. } => start,
     };
     let (mut occurrences, beyond) = recurring(recurrence, zone, first, (start, end), (from, to))?;
     for occurrence in &mut occurrences {

@@ -4,9 +4,38 @@
 //! left as it is.
 
 use jiff::Timestamp;
-use liveevents_protocol::schedule::{Schedule, ScheduleError};
+use liveevents_protocol::schedule::{Occurrence, Schedule, ScheduleError};
 
 use super::schedule::{Expansion, HORIZON};
+
+/// The occurrences that have come within the horizon since somebody gave a region its schedule.
+#[must_use]
+pub fn lacking(held: &Schedule, expansion: &Expansion) -> Vec<Occurrence> {
+    let last = held.occurrences().last().map(|last| last.opens);
+    let ahead = expansion.schedule.occurrences().iter();
+    ahead
+        .filter(|occurrence| last.is_none_or(|last| occurrence.opens > last))
+        .copied()
+        .collect()
+}
+
+/// A region's schedule with more occurrences at its end, and without those that are over.
+///
+/// # Errors
+/// If there would be more than a schedule holds.
+pub fn extended(
+    held: &Schedule,
+    more: &[Occurrence],
+    now: Timestamp,
+) -> Result<Schedule, ScheduleError> {
+    let mut occurrences = held.occurrences().to_vec();
+    if let (Some(last), Some(first)) = (occurrences.last_mut(), more.first()) {
+        last.closes = last.closes.min(first.opens);
+    }
+    occurrences.extend(more);
+    occurrences.retain(|occurrence| occurrence.closes > now);
+    Schedule::new(occurrences)
+}
 
 /// A region's schedule with the occurrences that have come within the horizon, and without those that are over.
 /// None if it lacks nothing.
@@ -18,22 +47,37 @@ pub fn topped_up(
     expansion: &Expansion,
     now: Timestamp,
 ) -> Result<Option<Schedule>, ScheduleError> {
-    let mut occurrences = held.occurrences().to_vec();
-    let last = occurrences.last().map(|last| last.opens);
-    let lacking = expansion.schedule.occurrences().iter();
-    let lacking: Vec<_> = lacking
-        .filter(|occurrence| last.is_none_or(|last| occurrence.opens > last))
-        .copied()
-        .collect();
-    let Some(first) = lacking.first() else {
+    let lacking = lacking(held, expansion);
+    if lacking.is_empty() {
         return Ok(None);
-    };
-    if let Some(last) = occurrences.last_mut() {
-        last.closes = last.closes.min(first.opens);
     }
-    occurrences.extend(lacking);
-    occurrences.retain(|occurrence| occurrence.closes > now);
-    Schedule::new(occurrences).map(Some)
+    extended(held, &lacking, now).map(Some)
+}
+
+/// A region's schedule after the event's times have changed from what gave `before` to what gives `after`. Occurrences
+/// that were left out there are left out still.
+///
+/// # Errors
+/// If there would be more than a schedule holds.
+pub fn reshaped(
+    held: &Schedule,
+    before: &Expansion,
+    after: &Expansion,
+    now: Timestamp,
+) -> Result<Schedule, ScheduleError> {
+    let opens = |occurrences: &[Occurrence], at| occurrences.iter().any(|o| o.opens == at);
+    let held: Vec<Occurrence> = held.occurrences().to_vec();
+    let left_out = |occurrence: &Occurrence| {
+        occurrence.closes > now
+            && opens(before.schedule.occurrences(), occurrence.opens)
+            && !opens(&held, occurrence.opens)
+    };
+    let occurrences = after.schedule.occurrences().iter().copied();
+    Schedule::new(
+        occurrences
+            .filter(|occurrence| !left_out(occurrence))
+            .collect(),
+    )
 }
 
 /// When the next occurrence comes within the horizon, so that regions lack it. None if nothing follows.
@@ -46,7 +90,6 @@ pub fn due(expansion: &Expansion) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use jiff::SignedDuration;
-    use liveevents_protocol::schedule::Occurrence;
 
     use super::*;
 

@@ -125,6 +125,18 @@ pub fn wall_clock(text: &str, zone: &Zone) -> Result<DateTime, TimeError> {
     Ok(wall)
 }
 
+/// The last whole second until a moment.
+#[must_use]
+pub fn second_of(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+/// The first whole second after a moment.
+#[must_use]
+pub fn second_after(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second().saturating_add(1)).unwrap_or(at)
+}
+
 fn in_years(wall: DateTime) -> Result<(), TimeError> {
     if limits::YEARS.contains(&wall.year()) {
         Ok(())

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use liveevents_protocol::id::{EventId, RegionId};
+use liveevents_protocol::id::RegionId;
 use url::Url;
 
 use super::configuration::{Configuration, Named};
@@ -19,7 +19,8 @@ use super::document::Document;
 use super::fault::Faults;
 use super::fields::EventFields;
 use super::json_schema::Schema;
-use super::schedule::schedule;
+use super::overlap::{Asked, Beside, Collision, collisions};
+use super::times::Times;
 use super::wall_clock::Zone;
 
 /// An event as it was asked for, read as far as it can be.
@@ -50,21 +51,14 @@ pub struct Facts {
     pub unknown_segments: BTreeSet<String>,
     /// Every region and its zone, if it is to be tried where it can be scheduled.
     pub regions: Vec<(RegionId, Zone)>,
-    /// Events of its category that are served at the same time.
-    pub overlaps: Vec<Overlap>,
+    /// When somebody activated it.
+    pub activated: Option<Timestamp>,
+    /// Other events of its category that are served in these regions.
+    pub beside: Vec<Beside>,
     /// What is wrong with an asset, by URL.
     pub assets: BTreeMap<Url, String>,
     /// Whether an asset that cannot be fetched is an error.
     pub assets_matter: bool,
-}
-
-/// Another event of the same category at the same time in the same region.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Overlap {
-    /// Where.
-    pub region: RegionId,
-    /// Which.
-    pub event: EventId,
 }
 
 /// What was found.
@@ -88,7 +82,8 @@ impl Facts {
             broken_schemas: BTreeSet::new(),
             unknown_segments: BTreeSet::new(),
             regions: Vec::new(),
-            overlaps: Vec::new(),
+            activated: None,
+            beside: Vec::new(),
             assets: BTreeMap::new(),
             assets_matter: false,
         }
@@ -134,6 +129,14 @@ impl Proposal {
     #[must_use]
     pub fn scopes(&self) -> &[String] {
         &self.scopes
+    }
+
+    /// The category that it may not share with another event at the same time, if it has one.
+    #[must_use]
+    pub fn exclusive(&self) -> Option<String> {
+        let document = self.document()?;
+        let category = document.category.clone();
+        category.filter(|_| !document.allow_overlap)
     }
 
     /// The segments that it names.
@@ -212,23 +215,39 @@ fn time(document: &Document, facts: &Facts, report: &mut Report) {
     {
         report.errors = faults;
     }
+    let times = Times {
+        timing: &document.timing,
+        activated: facts.activated,
+    };
+    let mut asked = Vec::new();
     for (region, zone) in &facts.regions {
-        match schedule(&document.timing, zone, facts.now) {
-            Ok(schedule) if schedule.occurrences().is_empty() => {
+        match times.expand(zone, facts.now) {
+            Ok(expansion) if expansion.schedule.occurrences().is_empty() => {
                 let message = format!("nothing of it lies ahead in {region}");
                 report.warnings.add("endTime", message);
             }
-            Ok(_) => {}
+            Ok(expansion) => asked.push(Asked {
+                region: region.clone(),
+                categories: document.category.iter().cloned().collect(),
+                stretches: expansion.schedule.occurrences().to_vec(),
+            }),
             Err(error) => {
                 let message = format!("it cannot be scheduled in {region}: {error}");
                 report.warnings.add("startTime", message);
             }
         }
     }
-    for Overlap { region, event } in &facts.overlaps {
+    for collision in collisions(&asked, &facts.beside, facts.now) {
+        let Collision {
+            region,
+            event,
+            when,
+            ..
+        } = collision;
         let message = format!(
-            "it would be served in {region} beside {event}, which has the same category; a deployment that \
-             does so is refused unless allowOverlap is true"
+            "it would be served in {region} beside {event}, which has the same category, from {} to {}; a deployment that \
+             does so is refused unless allowOverlap is true",
+            when.opens, when.closes
         );
         report.warnings.add("category", message);
     }

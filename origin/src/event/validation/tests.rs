@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+use liveevents_protocol::schedule::{Occurrence, Schedule};
+
 const NOW: &str = "2026-06-01T12:00:00Z";
 
 fn proposal(changes: &Value) -> Proposal {
@@ -106,10 +108,6 @@ fn what_may_be_wrong_is_a_warning() {
     let utc = Zone::utc();
     facts.regions = vec![("us-east".parse().unwrap(), utc)];
     facts.draft = false;
-    facts.overlaps = vec![Overlap {
-        region: "us-east".parse().unwrap(),
-        event: "other".parse().unwrap(),
-    }];
     let banner = "https://cdn.example.com/b.png";
     facts.assets = [(banner.parse().unwrap(), "answered 404".to_owned())].into();
     let over = json!({
@@ -120,7 +118,7 @@ fn what_may_be_wrong_is_a_warning() {
     assert_eq!(report.errors, Faults::default());
     assert_eq!(
         fields(&report.warnings),
-        ["endTime", "category", "configuration.assets.banner"]
+        ["endTime", "configuration.assets.banner"]
     );
     facts.broken_schemas = ["season".to_owned()].into();
     assert_eq!(
@@ -132,6 +130,40 @@ fn what_may_be_wrong_is_a_warning() {
     facts.assets_matter = true;
     let report = validate(&proposal(&over), &facts);
     assert_eq!(fields(&report.errors), ["configuration.assets.banner"]);
+}
+
+#[test]
+fn being_shown_beside_its_like_is_a_warning() {
+    let event = json!({ "startTime": "2026-07-01T00:00:00Z", "endTime": "2026-07-03T00:00:00Z" });
+    let regions = ["us-east", "eu-west"].map(|region| (region.parse().unwrap(), Zone::utc()));
+    let mut facts = facts();
+    facts.regions = regions.to_vec();
+    let beside = |region: &str, opens: &str, closes: &str| Beside {
+        region: region.parse().unwrap(),
+        event: "other".parse().unwrap(),
+        category: "season".to_owned(),
+        schedule: Schedule::new(vec![Occurrence {
+            opens: opens.parse().unwrap(),
+            closes: closes.parse().unwrap(),
+        }])
+        .unwrap(),
+    };
+    facts.beside = vec![
+        beside("us-east", "2026-07-02T00:00:00Z", "2026-07-09T00:00:00Z"),
+        beside("eu-west", "2026-07-03T00:00:00Z", "2026-07-09T00:00:00Z"),
+    ];
+    let report = validate(&proposal(&event), &facts);
+    assert_eq!(report.errors, Faults::default());
+    let warnings = report.warnings.into_vec();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings[0].field, "category");
+    for said in [
+        "us-east",
+        "other",
+        "2026-07-02T00:00:00Z to 2026-07-03T00:00:00Z",
+    ] {
+        assert!(warnings[0].message.contains(said), "{warnings:?}");
+    }
 }
 
 #[test]

@@ -101,6 +101,20 @@ fn a_window_that_opens_in_the_gap_opens_at_its_end() {
 }
 
 #[test]
+fn zones_without_summer_time_by_now_had_gaps_too() {
+    // Kathmandu put its clocks forward once, by a quarter of an hour; Apia had summer time until 2021.
+    let quarter = region_local("1986-01-01T00:10:00", "1986-01-01T12:00:00");
+    assert_eq!(
+        shown(&quarter, "Asia/Kathmandu", "1980-01-01T00:00:00Z"),
+        ["1985-12-31T18:30:00Z/1986-01-01T06:15:00Z"]
+    );
+    assert_eq!(
+        local("Pacific/Apia", "2020-09-27T03:30:00", "2020-09-27T12:00:00"),
+        "2020-09-26T14:00:00Z/2020-09-26T22:00:00Z"
+    );
+}
+
+#[test]
 fn a_window_that_opens_in_the_repeated_hour_opens_the_first_time() {
     let table = [
         (
@@ -127,6 +141,11 @@ fn a_window_that_opens_in_the_repeated_hour_opens_the_first_time() {
             "Australia/Lord_Howe",
             "2026-04-05T01:45:00",
             "2026-04-04T14:45:00Z",
+        ),
+        (
+            "Pacific/Apia",
+            "2020-04-05T03:30:00",
+            "2020-04-04T13:30:00Z",
         ),
     ];
     for (zone, opens, expected) in table {
