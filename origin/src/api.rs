@@ -14,6 +14,7 @@ mod error;
 mod events;
 mod health;
 mod issuers;
+mod life;
 mod page;
 mod record;
 mod regions;
@@ -37,6 +38,7 @@ use crate::metrics::ApiMetrics;
 use crate::outbound::Outbound;
 use crate::password::Passwords;
 use crate::store::StoreError;
+use crate::store::database_clock::DatabaseClock;
 use crate::trust::Keeper;
 
 /// What handlers work with. Cheap to clone.
@@ -46,6 +48,8 @@ pub struct Api {
     pub pool: PgPool,
     /// The time.
     pub clock: Clock,
+    /// The time by which events are judged to have gone on.
+    pub time: DatabaseClock,
     /// Judges tokens.
     pub authority: Authority,
     /// Makes tokens.

@@ -3,7 +3,8 @@
 //! What each region's row says is computed by [`entries`], pure. [`commit`] takes the versions and writes.
 //! Lock order: the caller has locked the event, then the deployment; here follow the epoch (shared) and
 //! the rows of `region_heads` by ascending id. So every change of a region waits for the one before it,
-//! and versions have no gaps: a transaction that fails takes its version back with it.
+//! and versions have no gaps: a transaction that fails takes its version back with it. Whoever changes when an event is
+//! shown holds that event's row: it is told there that the event is to be looked at ([`store::course`]).
 //!
 //! A change is one version in each region, unless its entries are more than a row holds: then it is several,
 //! one after another, each with whole events. A stop of everything is never too large to be made.
@@ -11,7 +12,7 @@
 mod entries;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use liveevents_protocol::codec::{self, EncodeError};
 use liveevents_protocol::entry::Entry;
@@ -151,6 +152,7 @@ pub async fn commit(conn: &mut PgConnection, request: &Request) -> Result<Commit
     };
     let mut held = store::assignments::held(conn, &regions, &events).await?;
 
+    let rescheduled = rescheduled(request, &held);
     let change = ChangeId(uuid::Uuid::now_v7());
     let mut rows = Vec::new();
     for (region, edits) in &request.edits {
@@ -174,12 +176,33 @@ pub async fn commit(conn: &mut PgConnection, request: &Request) -> Result<Commit
     store::region_log::write_change(conn, change, &request.decision).await?;
     store::assignments::write(conn, &rows).await?;
     store::region_log::append(conn, epoch, change, &rows).await?;
+    store::course::unsettle(conn, &rescheduled).await?;
     // Of several versions of one region the last one stays.
     let regions = rows
         .into_iter()
         .map(|row| (row.region, row.version))
         .collect();
     Ok(Committed { change, regions })
+}
+
+/// The events that are shown at other times afterwards in some region.
+fn rescheduled(request: &Request, held: &BTreeMap<RegionId, Held>) -> Vec<EventId> {
+    let mut found = BTreeSet::new();
+    for (region, edits) in &request.edits {
+        for edit in edits {
+            let before = held
+                .get(region)
+                .and_then(|held| held.assignments.get(edit.event()));
+            let after = match edit {
+                Edit::Put(assignment) => Some(&assignment.schedule),
+                Edit::Remove(_) => None,
+            };
+            if before.map(|before| &before.schedule) != after {
+                found.insert(edit.event().clone());
+            }
+        }
+    }
+    found.into_iter().collect()
 }
 
 /// What fits into one row.

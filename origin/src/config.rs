@@ -39,6 +39,10 @@ const JWT_LIFETIME: RangeInclusive<Duration> = Duration::from_secs(60)..=DAY;
 /// Shorter, and we are a burden to those we ask; longer, and a key that was withdrawn is believed for days.
 const ISSUER_REFRESH: RangeInclusive<Duration> = Duration::from_secs(60)..=DAY;
 
+/// Shorter, and the net is the way; longer, and it holds nothing.
+const SCHEDULER_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(60 * 60);
+
 /// The origin's configuration. It is not `Debug`: the database's options would show their password.
 #[derive(Clone)]
 pub struct Config {
@@ -68,6 +72,8 @@ pub struct Config {
     pub require_approval: bool,
     /// Whether nobody approves what they wrote themselves.
     pub four_eyes: bool,
+    /// How the scheduler runs.
+    pub scheduler: Scheduling,
     /// Versions kept in each region's log.
     pub log_versions: u64,
     /// How long ending may take.
@@ -76,6 +82,15 @@ pub struct Config {
     pub log: (logs::Format, logs::Filter),
     /// Where to say that we are ready.
     pub ready_file: Option<PathBuf>,
+}
+
+/// Whether and how often events are looked at that go on by themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct Scheduling {
+    /// Whether this origin does it.
+    pub enabled: bool,
+    /// How long it sleeps at the most.
+    pub interval: Duration,
 }
 
 /// Where the REST API listens, and to how many.
@@ -187,6 +202,7 @@ impl Config {
             r.refuse("deployments.require_approval", "must be true in Production");
         }
         let four_eyes = r.parse::<bool>("approvals.four_eyes");
+        let scheduler = scheduling(&mut r);
         let log_versions = r.within("retention.log_versions", 100..=1_000_000);
         let drain = r.duration("shutdown.drain");
         let format = r.parse::<logs::Choice>("log.format");
@@ -210,6 +226,7 @@ impl Config {
                 admin: admin(ok),
                 require_approval: require_approval.get(ok),
                 four_eyes: four_eyes.get(ok),
+                scheduler: scheduler(ok),
                 log_versions: log_versions.get(ok),
                 drain: drain.get(ok),
                 log: (format.get(ok).resolve(environment), filter.get(ok)),
@@ -225,6 +242,21 @@ fn http(r: &mut Reader) -> impl FnOnce(&Valid) -> Http + use<> {
     |ok| Http {
         address: address.get(ok),
         connections: connections.get(ok),
+    }
+}
+
+fn scheduling(r: &mut Reader) -> impl FnOnce(&Valid) -> Scheduling + use<> {
+    let enabled = r.parse("scheduler.enabled");
+    let interval = r.duration("scheduler.interval");
+    if interval
+        .peek()
+        .is_some_and(|every| !SCHEDULER_INTERVAL.contains(every))
+    {
+        r.refuse("scheduler.interval", "must be one second to one hour");
+    }
+    |ok| Scheduling {
+        enabled: enabled.get(ok),
+        interval: interval.get(ok),
     }
 }
 
@@ -277,7 +309,7 @@ fn database(r: &mut Reader) -> impl FnOnce(&Valid) -> Database + use<> {
         .map(postgres)
         .transpose();
     let owner = owner.map_err(|problem| r.refuse("database.owner_url", problem));
-    let connections = r.within("database.connections", 4..=500);
+    let connections = r.within("database.connections", 5..=500);
     |ok| Database {
         url: url.get(ok),
         owner_url: owner.unwrap_or_default(),

@@ -8,15 +8,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use liveevents_protocol::id::RegionId;
 use sqlx::PgConnection;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
 use tokio::time::timeout;
 
 use crate::event::json_schema::Schema;
+use crate::event::record::Event;
 use crate::event::validation::{self, Facts, Proposal, Report};
 use crate::limits::{JUDGEMENT_DEADLINE, JUDGEMENTS};
-use crate::store::{StoreError, catalog, regions, schemas};
+use crate::store::{StoreError, catalog, overlaps, regions, schemas};
 
 /// Judges. Cheap to clone.
 #[derive(Clone)]
@@ -82,12 +84,26 @@ impl Inspector {
         &self,
         conn: &mut PgConnection,
         proposal: &Proposal,
+        event: &Event,
         purpose: Purpose,
         now: Timestamp,
     ) -> Result<Gathered, StoreError> {
         let mut gathered = self.facts(&mut *conn, proposal, purpose, now).await?;
-        let regions = regions::list(conn).await?.into_iter();
+        let regions = regions::list(&mut *conn).await?.into_iter();
         gathered.facts.regions = regions.map(|region| (region.id, region.zone)).collect();
+        gathered.facts.activated = event.activated_at;
+        let regions = gathered
+            .facts
+            .regions
+            .iter()
+            .map(|(region, _)| region.clone());
+        let regions: Vec<RegionId> = regions.collect();
+        let categories: Vec<String> = proposal.exclusive().into_iter().collect();
+        gathered.facts.beside = if categories.is_empty() {
+            Vec::new()
+        } else {
+            overlaps::beside(conn, Some(&event.id), &regions, &categories).await?
+        };
         Ok(gathered)
     }
 

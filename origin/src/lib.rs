@@ -29,6 +29,8 @@ pub mod seal;
 pub mod store;
 
 pub mod inspect;
+pub mod scheduler;
+pub mod settle;
 
 pub mod compaction;
 pub mod push;

@@ -81,6 +81,16 @@ pub const HORIZON_DAYS: i64 = 60;
 /// 1,000 occurrences: 16 × (60 + 1) = 976.
 pub const MAX_OPENINGS_A_DAY: usize = 16;
 
+/// Events that the scheduler looks at in one transaction. Topping up the schedule of each in ten regions takes some
+/// milliseconds, and a stop waits for no more than all of them.
+pub const SCHEDULER_BATCH: i64 = 16;
+
+/// The least time between two looks of the scheduler: how late it may be for an event that a command had locked.
+pub const SCHEDULER_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often a command begins anew since more has become due while it waited for the event.
+pub const SETTLE_ATTEMPTS: usize = 5;
+
 /// A recurrence rule, in characters: every part of the subset with every value fits twice.
 pub const MAX_RULE: usize = 500;
 

@@ -3,7 +3,9 @@
 mod control;
 mod delivery;
 mod push;
+mod scheduler;
 
 pub use control::{ApiMetrics, TrustMetrics};
 pub use delivery::DeliveryMetrics;
 pub use push::PushMetrics;
+pub use scheduler::SchedulerMetrics;

@@ -2,7 +2,8 @@
 //! first.
 //!
 //! Every task is in one of two sets. The *front* talks to others: REST and edges. The *back* works for the
-//! front: the log follower, the roster of edges, the writer of acks, the keeper of trust, who asks for issuers' keys, compaction. At the end the front
+//! front: the log follower, the roster of edges, the writer of acks, the keeper of trust, who asks for issuers' keys,
+//! the scheduler, compaction. At the end the front
 //! says goodbye and drains while the back still works; then the back ends. A task that ends by itself
 //! ends the process in the same order.
 
@@ -34,7 +35,7 @@ use crate::inspect::Inspector;
 use crate::issuer::Issuer;
 use crate::limits::{DATABASE_DEADLINE, GOODBYE_DEADLINE};
 use crate::login::Logins;
-use crate::metrics::{ApiMetrics, PushMetrics, TrustMetrics};
+use crate::metrics::{ApiMetrics, PushMetrics, SchedulerMetrics, TrustMetrics};
 use crate::outbound::Outbound;
 use crate::password::{PasswordError, Passwords};
 use crate::push::acks::{self, AckBox};
@@ -47,7 +48,9 @@ use crate::push::hub::Hub;
 use crate::push::registry::Registry;
 use crate::push::roster::{Roster, Watch};
 use crate::quic::{self, QuicError};
+use crate::scheduler::Scheduler;
 use crate::seal::Sealer;
+use crate::store::database_clock::DatabaseClock;
 use crate::store::{StoreError, regions};
 use crate::studio::refresh::Refresh;
 use crate::tls::{self, TlsError};
@@ -209,6 +212,7 @@ pub async fn run(
     let api = Api {
         pool: pool.clone(),
         clock: clock.clone(),
+        time: DatabaseClock::default(),
         authority,
         issuer,
         passwords,
@@ -240,6 +244,15 @@ pub async fn run(
     ));
     back.spawn(trust.run(back_stop.clone()));
     back.spawn(refresh.run(back_stop.clone()));
+    if config.scheduler.enabled {
+        let scheduler = Scheduler {
+            pool: pool.clone(),
+            time: DatabaseClock::default(),
+            interval: config.scheduler.interval,
+            metrics: SchedulerMetrics::new(&metrics)?,
+        };
+        back.spawn(scheduler.run(back_stop.clone()));
+    }
     back.spawn(compaction::run(
         pool.clone(),
         config.log_versions,

@@ -10,12 +10,15 @@ mod api {
     mod deployments;
     mod edges;
     mod events;
+    mod extensions;
     mod guarded;
     mod hostile_events;
     mod identity;
+    mod lifecycle;
     mod lists;
     mod metrics;
     mod operations;
+    mod overlaps;
     mod stops;
     mod validation;
 }

@@ -1,9 +1,12 @@
-//! Events and their revisions: created, listed, edited, approved.
+//! Events and their revisions: created, listed, edited, approved, and commanded.
 
 mod clone;
 mod create;
+mod delete;
 mod edit;
+mod extend;
 mod judge;
+mod lifecycle;
 mod precondition;
 mod revisions;
 mod validate;
@@ -12,7 +15,7 @@ mod view;
 use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use jiff::Timestamp;
 use liveevents_protocol::id::{EventId, RegionId};
 use liveevents_protocol::model::EventType;
@@ -33,11 +36,20 @@ use view::{EventView, etag};
 pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/events", get(list).post(create::create))
-        .route("/events/{id}", get(show).put(edit::edit))
+        .route(
+            "/events/{id}",
+            get(show).put(edit::edit).delete(delete::delete),
+        )
         .route("/events/{id}/clone", post(clone::clone))
         .route("/events/{id}/validate", post(validate::validate))
         .route("/events/{id}/approve", post(judge::approve))
         .route("/events/{id}/reject", post(judge::reject))
+        .route("/events/{id}/activate", post(lifecycle::activate))
+        .route("/events/{id}/deactivate", post(lifecycle::deactivate))
+        .route("/events/{id}/pause", post(lifecycle::pause))
+        .route("/events/{id}/resume", post(lifecycle::resume))
+        .route("/events/{id}/cancel", post(lifecycle::cancel))
+        .route("/events/{id}/extend", put(extend::extend))
         .route("/events/{id}/revisions", get(revisions::list))
         .route("/events/{id}/revisions/{revision}", get(revisions::show))
 }

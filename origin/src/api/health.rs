@@ -9,13 +9,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use jiff::Timestamp;
 use liveevents_service::http::Json;
 use serde::Serialize;
 use tokio::time::timeout;
 
 use super::Api;
 use crate::event::lifecycle::State as Life;
-use crate::store::{self, StoreError, events};
+use crate::store::{self, StoreError, course, events};
 
 /// Shorter than a prober's own patience, which is often five seconds.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -50,6 +51,8 @@ struct Health {
 struct Events {
     active_events: u64,
     scheduled_events: u64,
+    /// When the scheduler of any replica last found nothing more to do; none before the first time.
+    last_scheduler_run: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -96,6 +99,7 @@ async fn events(api: &Api) -> Option<Events> {
         Ok::<_, StoreError>(Events {
             active_events: events::number_in(&mut tx, Life::Active).await?,
             scheduled_events: events::number_in(&mut tx, Life::Scheduled).await?,
+            last_scheduler_run: course::last_run(&mut tx).await?,
         })
     };
     timeout(DEADLINE, counted).await.ok()?.ok()

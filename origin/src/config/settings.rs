@@ -46,7 +46,7 @@ pub const SETTINGS: &[Setting] = &[
          if any are due.",
     )
     .secret(),
-    Setting::with_default("database.connections", "20", "Connections to Postgres, 4 to 500."),
+    Setting::with_default("database.connections", "20", "Connections to Postgres, 5 to 500."),
     Setting::with_default(
         "data_dir",
         ".local/origin",
@@ -101,6 +101,18 @@ pub const SETTINGS: &[Setting] = &[
         "false",
         "Whether nobody may approve a revision that they wrote themselves: true or false. Of a service token its subject \
          counts.",
+    ),
+    Setting::with_default(
+        "scheduler.enabled",
+        "true",
+        "Whether this origin records that events have opened and closed, and tops up series: true or false. One of all \
+         replicas has to; several may.",
+    ),
+    Setting::with_default(
+        "scheduler.interval",
+        "PT30S",
+        "How long the scheduler sleeps at the most, one second to one hour. It wakes by itself when an event is due; this is \
+         only the net.",
     ),
     Setting::with_default(
         "retention.log_versions",

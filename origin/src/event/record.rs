@@ -7,6 +7,7 @@ use liveevents_protocol::version::Revision;
 use super::approval::Approval;
 use super::document::Document;
 use super::lifecycle::State;
+use super::times::Times;
 
 /// An event with its newest revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,10 +22,25 @@ pub struct Event {
     pub created_at: Timestamp,
     /// By whom.
     pub created_by: String,
-    /// When it was last edited, or changed state.
+    /// When it was last edited, or changed state or times.
     pub updated_at: Timestamp,
-    /// What the last accepted edit made.
+    /// When somebody activated it, if anybody did.
+    pub activated_at: Option<Timestamp>,
+    /// When it was completed or cancelled.
+    pub ended_at: Option<Timestamp>,
+    /// What the last accepted edit made, with the event's times: once it is deployed they are its own and no revision's.
     pub newest: Revised,
+}
+
+impl Event {
+    /// When it happens by now.
+    #[must_use]
+    pub fn times(&self) -> Times<'_> {
+        Times {
+            timing: &self.newest.document.timing,
+            activated: self.activated_at,
+        }
+    }
 }
 
 /// One revision.

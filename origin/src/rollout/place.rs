@@ -1,4 +1,4 @@
-//! What a deployment, its rollback, a stop and a resume make of one region's assignment: pure.
+//! What a deployment, its rollback, a stop and the lifecycle make of one region's assignment: pure.
 //!
 //! - Only the first deployment into a region sets its schedule; after that a deployment writes live and
 //!   candidate and nothing else, and the lifecycle and stops write what a deployment does not.
@@ -99,6 +99,27 @@ pub fn set_stopped(assignment: &Assignment, stopped: bool) -> Assignment {
             stopped,
             ..assignment.suspension
         },
+        ..assignment.clone()
+    }
+}
+
+/// The assignment paused, or no longer so. A stop stays.
+#[must_use]
+pub fn set_paused(assignment: &Assignment, paused: bool) -> Assignment {
+    Assignment {
+        suspension: Suspension {
+            paused,
+            ..assignment.suspension
+        },
+        ..assignment.clone()
+    }
+}
+
+/// The assignment shown at other times.
+#[must_use]
+pub fn set_schedule(assignment: &Assignment, schedule: Schedule) -> Assignment {
+    Assignment {
+        schedule,
         ..assignment.clone()
     }
 }

@@ -251,6 +251,28 @@ pub async fn set_rolled_back(
     Ok(())
 }
 
+/// Ends an event's deployments that are not at their end: the event is over. The event's row has to be locked already.
+///
+/// # Errors
+/// If the database fails.
+pub async fn end(
+    conn: &mut PgConnection,
+    event: &EventId,
+) -> Result<Vec<DeploymentId>, StoreError> {
+    let rows = query!(
+        "UPDATE deployments SET status = 'Cancelled'
+         WHERE event_id = $1 AND status IN ('Pending', 'InProgress', 'Paused', 'RollingBack')
+         RETURNING deployment_id",
+        event.as_str()
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| DeploymentId(row.deployment_id))
+        .collect())
+}
+
 /// The newest deployment of an event that changed a region after a version, and was not taken back.
 ///
 /// # Errors

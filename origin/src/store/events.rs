@@ -46,6 +46,9 @@ struct Row {
     created_at: Time,
     created_by: String,
     updated_at: Time,
+    activated_at: Option<Time>,
+    ended_at: Option<Time>,
+    timing: Option<String>,
     revision: i32,
     document: String,
     approval_status: String,
@@ -74,9 +77,11 @@ impl Row {
             created_at: self.created_at.to_jiff(),
             created_by: self.created_by,
             updated_at: self.updated_at.to_jiff(),
+            activated_at: self.activated_at.map(Time::to_jiff),
+            ended_at: self.ended_at.map(Time::to_jiff),
             newest: Revised {
                 revision: revisions::number(self.revision)?,
-                document: revisions::read(&self.document)?,
+                document: revisions::read_with(&self.document, self.timing.as_deref())?,
                 approval: judged.read()?,
                 created_at: self.revised_at.to_jiff(),
                 created_by: self.revised_by,
@@ -86,11 +91,15 @@ impl Row {
 }
 
 /// The events whose identifiers are given, in order of identifier.
-async fn read(conn: &mut PgConnection, ids: &[String]) -> Result<Vec<Event>, StoreError> {
+pub(super) async fn read(
+    conn: &mut PgConnection,
+    ids: &[String],
+) -> Result<Vec<Event>, StoreError> {
     sqlx::query_as!(
         Row,
         r#"SELECT e.event_id, e.state, e.salt, e.created_at as "created_at: Time", e.created_by,
-               e.updated_at as "updated_at: Time", e.revision, r.document::text as "document!",
+               e.updated_at as "updated_at: Time", e.activated_at as "activated_at: Time",
+               e.ended_at as "ended_at: Time", e.timing::text, e.revision, r.document::text as "document!",
                r.approval_status, r.approved_by, r.approved_at as "approved_at: Time", r.notes,
                r.created_at as "revised_at: Time", r.created_by as revised_by
            FROM live_events e JOIN revisions r USING (event_id, revision)
@@ -281,7 +290,7 @@ pub async fn insert(
     revisions::insert(conn, id, Revision(1), document, author, now).await
 }
 
-/// Adds the next revision of an event whose row is locked.
+/// Adds the next revision of an event whose row is locked. Its times are the event's only while that is a draft.
 ///
 /// # Errors
 /// If the database fails.
@@ -296,8 +305,9 @@ pub async fn revise(
     revisions::insert(&mut *conn, id, revision, document, author, now).await?;
     let columns = Columns::of(document);
     query!(
-        "UPDATE live_events SET event_type = $2, category = $3, display_name = $4, start_time = $5,
-             end_time = $6, timezone = $7, region_local = $8, revision = $9, priority = $10, tags = $11,
+        "UPDATE live_events SET event_type = $2, category = $3, display_name = $4,
+             start_time = CASE state WHEN 'Draft' THEN $5 ELSE start_time END,
+             end_time = CASE state WHEN 'Draft' THEN $6 ELSE end_time END, timezone = $7, region_local = $8, revision = $9, priority = $10, tags = $11,
              updated_at = $12
          WHERE event_id = $1",
         id.as_str(),
@@ -342,24 +352,27 @@ async fn index(
     Ok(())
 }
 
-/// Moves an event whose row is locked to another state.
+/// Deletes a draft, whose row is locked, with its revisions. What stopped it along with others is kept.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn set_state(
-    conn: &mut PgConnection,
-    id: &EventId,
-    state: State,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub async fn delete(conn: &mut PgConnection, id: &EventId) -> Result<(), StoreError> {
+    // Whoever is about to refer to it is waited for, and seen.
     query!(
-        "UPDATE live_events SET state = $2, updated_at = $3 WHERE event_id = $1",
-        id.as_str(),
-        state.as_str(),
-        time(now) as _
+        "SELECT event_id FROM live_events WHERE event_id = $1 FOR UPDATE",
+        id.as_str()
     )
-    .execute(conn)
+    .fetch_optional(&mut *conn)
     .await?;
+    query!(
+        "UPDATE changes SET event_id = NULL WHERE event_id = $1",
+        id.as_str()
+    )
+    .execute(&mut *conn)
+    .await?;
+    query!("DELETE FROM live_events WHERE event_id = $1", id.as_str())
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -377,14 +390,14 @@ pub async fn number_in(conn: &mut PgConnection, state: State) -> Result<u64, Sto
     Ok(count(row.count))
 }
 
-struct Columns {
-    start: Time,
-    end: Time,
+pub(super) struct Columns {
+    pub(super) start: Time,
+    pub(super) end: Time,
     region_local: bool,
 }
 
 impl Columns {
-    fn of(document: &Document) -> Self {
+    pub(super) fn of(document: &Document) -> Self {
         let (start, end) = document.bounds;
         Self {
             start: time(start),

@@ -9,7 +9,7 @@ use sqlx::{PgConnection, query};
 use super::{Page, Paged, StoreError, Time, count, time};
 use crate::event::approval::{Approval, Judgement};
 use crate::event::document::Document;
-use crate::event::fields::EventFields;
+use crate::event::fields::{EventFields, TimingFields};
 use crate::event::record::Revised;
 
 struct Row {
@@ -235,8 +235,18 @@ pub async fn judge(
 
 /// A document as stored.
 pub(super) fn read(json: &str) -> Result<Document, StoreError> {
-    let fields: EventFields =
+    read_with(json, None)
+}
+
+/// A document as stored, with other times instead of its own.
+pub(super) fn read_with(json: &str, timing: Option<&str>) -> Result<Document, StoreError> {
+    let mut fields: EventFields =
         serde_json::from_str(json).map_err(StoreError::unreadable("a document"))?;
+    if let Some(timing) = timing {
+        let timing: TimingFields =
+            serde_json::from_str(timing).map_err(StoreError::unreadable("an event's times"))?;
+        fields = timing.over(fields);
+    }
     Document::parse(&fields).map_err(|faults| {
         let faults = faults.into_vec().into_iter();
         let text: Vec<String> = faults

@@ -23,7 +23,7 @@ async fn three(pool: PgPool) -> Origin {
         ),
         (
             "beta",
-            json!({ "category": "store", "tags": ["sale"], "description": "50% off" }),
+            json!({ "category": "store", "tags": ["sale"], "description": "50% off", "allowOverlap": true }),
         ),
         (
             "gamma",

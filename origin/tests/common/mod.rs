@@ -11,10 +11,12 @@ use liveevents_origin::epoch::Cause;
 use liveevents_origin::inspect::Inspector;
 use liveevents_origin::issuer::Issuer;
 use liveevents_origin::login::{Delays, Logins, Rules};
-use liveevents_origin::metrics::{ApiMetrics, TrustMetrics};
+use liveevents_origin::metrics::{ApiMetrics, SchedulerMetrics, TrustMetrics};
 use liveevents_origin::outbound::Outbound;
 use liveevents_origin::password::Passwords;
 use liveevents_origin::push::follower;
+use liveevents_origin::scheduler::Scheduler;
+use liveevents_origin::store::database_clock::DatabaseClock;
 use liveevents_origin::trust::Keeper;
 use liveevents_protocol::id::{Installation, RegionId};
 use liveevents_service::clock::ManualClock;
@@ -109,6 +111,7 @@ impl Origin {
         let api = Api {
             pool: pool.clone(),
             clock: clock.clock(),
+            time: DatabaseClock::instead(clock.clock()),
             authority: Authority::new(trust.verifier(), clock.clock()),
             issuer: issuer.clone(),
             passwords: Passwords::new(&metrics).unwrap(),
@@ -208,6 +211,22 @@ impl Origin {
         self.bearing(answer["token"].as_str().unwrap())
     }
 
+    /// A replica's scheduler, by the same clock.
+    pub(crate) fn scheduler(&self) -> Scheduler {
+        Scheduler {
+            pool: self.pool.clone(),
+            time: DatabaseClock::instead(self.clock.clock()),
+            interval: std::time::Duration::from_secs(3600),
+            metrics: SchedulerMetrics::new(&Metrics::new().unwrap()).unwrap(),
+        }
+    }
+
+    /// Sets the clock, and lets a scheduler do what is due by then.
+    pub(crate) async fn at(&self, moment: &str) {
+        self.clock.set(moment.parse().unwrap());
+        self.scheduler().catch_up().await.unwrap();
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.clock().now()
     }
@@ -254,6 +273,55 @@ impl Caller<'_> {
         self.post(&format!("/events/{id}/approve"), json!({}))
             .await
             .must(200);
+    }
+
+    /// The same, deployed to all players of some regions.
+    pub(crate) async fn deployed_event(&self, id: &str, regions: &[&str], more: Value) {
+        self.approved_event(id, more).await;
+        self.deploy(id, regions, 100.0).await;
+    }
+
+    /// Commands an event, with a reason.
+    pub(crate) async fn command(&self, id: &str, command: &str) -> Answer {
+        let body = json!({ "reason": "so they said" });
+        self.post(&format!("/events/{id}/{command}"), body).await
+    }
+
+    pub(crate) async fn extend(&self, id: &str, body: Value) -> Answer {
+        self.put(&format!("/events/{id}/extend"), body).await
+    }
+
+    pub(crate) async fn event(&self, id: &str) -> Value {
+        self.get(&format!("/events/{id}")).await.must(200)
+    }
+
+    /// What a region shows of an event, each occurrence as `opens/closes`.
+    pub(crate) async fn shown(&self, id: &str, region: &str) -> Vec<String> {
+        let event = self.event(id).await;
+        let schedule = event["regions"][region]["schedule"].as_array().cloned();
+        let text = |time: &Value| time.as_str().unwrap().to_owned();
+        let occurrences = schedule.unwrap_or_default().into_iter();
+        occurrences
+            .map(|o| format!("{}/{}", text(&o["opens"]), text(&o["closes"])))
+            .collect()
+    }
+
+    /// What the audit log says of an event, oldest first: who, what, and what it was after.
+    pub(crate) async fn deeds(&self, id: &str) -> Vec<(String, String, Value)> {
+        let listed = self
+            .get(&format!("/audit?subject={id}&limit=100"))
+            .await
+            .must(200);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let rows = listed["entries"].as_array().unwrap().iter().rev();
+        rows.map(|row| {
+            (
+                text(&row["actor"]),
+                text(&row["action"]),
+                row["after"].clone(),
+            )
+        })
+        .collect()
     }
 
     /// Deploys the newest approved revision, and gives the answer.

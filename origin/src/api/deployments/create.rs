@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::judge::judged;
 use super::share;
 use super::view::DeploymentView;
+use crate::api::life::{self, Move, Settled, exclusive, refuse_overlaps};
 use crate::api::record::{NOTHING, record, trace_id};
 use crate::api::roles::OPERATORS;
 use crate::api::{Api, commit};
@@ -22,11 +23,11 @@ use crate::change::{self, Decision, Edit, Request};
 use crate::event::approval::ApprovalStatus;
 use crate::event::lifecycle::{Command, State as Life};
 use crate::event::record::{Event, Revised};
-use crate::event::schedule::{Unschedulable, schedule};
+use crate::event::schedule::Unschedulable;
 use crate::rollout::deployment::{Deployment, Status, Step};
 use crate::rollout::place::{self, Placement};
 use crate::store::regions::Region;
-use crate::store::{assignments, deployments, events, region_log, regions, revisions};
+use crate::store::{assignments, course, deployments, region_log, regions, revisions};
 
 const KIND: &str = "Deployment";
 
@@ -48,12 +49,11 @@ pub(super) async fn create(
     for region in &new.regions {
         caller.require_region(region)?;
     }
-    let now = api.clock.now();
-    let meant = judged(&api, &new.event_id, new.revision, now).await?;
-    let mut tx = api.begin().await?;
-    let (regions, percentage) = check(&mut tx, &new).await?;
-    let found = events::lock(&mut tx, &new.event_id).await?;
-    let event = found.ok_or_else(|| ApiError::not_found("event", &new.event_id))?;
+    let meant = judged(&api, &new.event_id, new.revision, api.clock.now()).await?;
+    let mut conn = api.acquire().await?;
+    let (regions, percentage) = check(&mut conn, &new).await?;
+    drop(conn);
+    let Settled { mut tx, event, now } = life::lock(&api, &new.event_id).await?;
     let state = match event.state {
         Life::Draft => event.state.on(Command::FirstDeployment)?,
         Life::Scheduled | Life::Active | Life::Paused => event.state,
@@ -73,7 +73,7 @@ pub(super) async fn create(
         bucket_by: &revised.document.bucket_by,
         paused: event.state == Life::Paused,
     };
-    let (edits, mut steps) = place(&mut tx, &regions, placement, &revised, now).await?;
+    let (edits, mut steps) = place(&mut tx, &regions, placement, (&event, &revised), now).await?;
 
     let id = DeploymentId(Uuid::now_v7());
     let decision = Decision {
@@ -129,7 +129,7 @@ pub(super) async fn create(
     };
     deployments::insert(&mut tx, &deployment).await?;
     if state != event.state {
-        events::set_state(&mut tx, &event.id, state, now).await?;
+        course::set_state(&mut tx, &event.id, state, None, now).await?;
     }
     let view = DeploymentView::new(deployment);
     let subject = id.to_string();
@@ -202,9 +202,10 @@ async fn revision(
         let message = format!("revision {revision} of event {id} is {status}, not Approved");
         return Err(ApiError::Conflict(message));
     }
-    // Type and times are the event's, not a revision's, from the first deployment on.
+    // Type and times are the event's, not a revision's, from the first deployment on: it shows this revision at its own.
     let (document, newest) = (&revised.document, &event.newest.document);
-    if document.timing != newest.timing || document.event_type != newest.event_type {
+    let other_times = event.state == Life::Draft && document.timing != newest.timing;
+    if other_times || document.event_type != newest.event_type {
         let message = format!(
             "revision {revision} of event {id} has other times or another type than the newest, {}",
             event.newest.revision
@@ -220,17 +221,17 @@ async fn place(
     conn: &mut PgConnection,
     regions: &[Region],
     placement: Placement<'_>,
-    revised: &Revised,
+    (event, revised): (&Event, &Revised),
     now: Timestamp,
 ) -> Result<(BTreeMap<RegionId, Vec<Edit>>, Vec<Step>), ApiError> {
     let ids: Vec<RegionId> = regions.iter().map(|region| region.id.clone()).collect();
     let heads = region_log::lock(conn, &ids).await?.heads;
-    let served = assignments::of_event(conn, placement.event).await?;
+    let served = assignments::of_event(&mut *conn, placement.event).await?;
     let (mut edits, mut steps) = (BTreeMap::new(), Vec::new());
     for region in regions {
         let before = served.get(&region.id);
         let after = place::deploy(placement, before, || {
-            let schedule = schedule(&revised.document.timing, &region.zone, now)?;
+            let schedule = event.times().expand(&region.zone, now)?.schedule;
             if schedule.occurrences().is_empty() {
                 return Err(Refused::Over);
             }
@@ -248,6 +249,13 @@ async fn place(
                 .unwrap_or_default(),
         });
     }
+    let own = [(revised.revision, exclusive(&revised.document))];
+    let moves = steps.iter().map(|step| Move {
+        region: &step.region,
+        before: step.before.as_ref(),
+        after: &step.after,
+    });
+    refuse_overlaps(conn, placement.event, moves, &own, now).await?;
     Ok((edits, steps))
 }
 

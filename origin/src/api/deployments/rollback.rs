@@ -12,13 +12,14 @@ use sqlx::PgConnection;
 
 use super::view::DeploymentView;
 use crate::api::changes::check_reason;
+use crate::api::life::{self, Settled};
 use crate::api::record::{record, trace_id};
 use crate::api::roles::OPERATORS;
 use crate::api::{Api, commit};
 use crate::change::{self, Decision, Edit, Request};
 use crate::rollout::deployment::{Deployment, RolledBack, Status};
 use crate::rollout::place;
-use crate::store::{assignments, deployments, events, region_log, revisions};
+use crate::store::{assignments, deployments, region_log, revisions};
 use liveevents_protocol::id::ChangeId;
 
 const KIND: &str = "Rollback";
@@ -47,15 +48,16 @@ pub(super) async fn roll_back(
     caller.require(OPERATORS)?;
     let reason = why.and_then(|Json(why)| why.reason);
     check_reason(reason.as_deref())?;
-    let now = api.clock.now();
-    let mut tx = api.begin().await?;
     let missing = || ApiError::not_found("deployment", &id);
-    let event = deployments::find(&mut tx, id)
-        .await?
-        .ok_or_else(missing)?
-        .event;
-    let locked = events::lock(&mut tx, &event).await?;
-    let locked = locked.ok_or_else(|| ApiError::not_found("event", &event))?;
+    let mut conn = api.acquire().await?;
+    let found = deployments::find(&mut conn, id).await?;
+    let event = found.ok_or_else(missing)?.event;
+    drop(conn);
+    let Settled {
+        mut tx,
+        event: locked,
+        now,
+    } = life::lock(&api, &event).await?;
     let mut deployment = deployments::lock(&mut tx, id).await?.ok_or_else(missing)?;
     for step in &deployment.steps {
         caller.require_region(&step.region)?;

@@ -48,7 +48,7 @@ pub(super) async fn validate(
     let proposal = Proposal::read(&fields);
     let gathered = api
         .inspector
-        .all_facts(&mut tx, &proposal, purpose(event.state), now)
+        .all_facts(&mut tx, &proposal, &event, purpose(event.state), now)
         .await?;
     drop(tx);
     let (_, report) = api.inspector.judge(proposal, gathered).await?;

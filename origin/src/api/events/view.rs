@@ -25,6 +25,10 @@ pub(super) struct EventView {
     revision: RevisionView,
     state: State,
     updated_at: Timestamp,
+    /// When somebody activated it: from then on it is open in every region, whatever was announced.
+    activated_at: Option<Timestamp>,
+    /// When it was completed or cancelled.
+    ended_at: Option<Timestamp>,
     /// What each region serves.
     regions: BTreeMap<RegionId, Served>,
 }
@@ -98,6 +102,8 @@ impl EventView {
             revision,
             state: event.state,
             updated_at: event.updated_at,
+            activated_at: event.activated_at,
+            ended_at: event.ended_at,
             regions: served
                 .into_iter()
                 .map(|(region, a)| (region.clone(), Served::of(a)))

@@ -1,0 +1,38 @@
+//! `DELETE /events/{id}`: a draft goes, with its revisions. What was once deployed stays, for the record.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use liveevents_protocol::id::EventId;
+use liveevents_service::http::{ApiError, Caller, Path};
+
+use super::lock;
+use super::precondition::check_match;
+use crate::api::record::{NOTHING, record};
+use crate::api::roles::OPERATORS;
+use crate::api::{Api, commit};
+use crate::event::lifecycle::State as Life;
+use crate::store::events;
+
+pub(super) async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    Path(id): Path<EventId>,
+    headers: HeaderMap,
+) -> Result<StatusCode, ApiError> {
+    caller.require(OPERATORS)?;
+    let now = api.clock.now();
+    let mut tx = api.begin().await?;
+    let event = lock(&mut tx, &id).await?;
+    check_match(&headers, event.newest.revision)?;
+    if event.state != Life::Draft {
+        return Err(ApiError::Conflict(format!(
+            "event {id} is {}; only a draft can be deleted, others are cancelled",
+            event.state
+        )));
+    }
+    events::delete(&mut tx, &id).await?;
+    let states = (Some(event.newest.document.to_fields()), NOTHING);
+    record(&mut tx, &caller, ("event.delete", id.as_str()), states, now).await?;
+    commit(tx).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
