@@ -1,4 +1,4 @@
-//! What the edge costs and how fast it is, against the limit of the machine it runs on.
+//! What the edge costs and how fast it is, against the limit of the machine it runs on, and how fast the origin answers.
 //!
 //! A scenario measures both within one run, since on a shared machine only their ratio means something, and
 //! repeats that; its [`Sheet`] has the median of each figure. CPU is the server process's, as the kernel counts it.
@@ -9,11 +9,13 @@ mod changes;
 mod cost;
 mod fanout;
 mod idle;
+mod lists;
 mod process;
 mod query;
 mod requests;
 mod scene;
 mod sheet;
+mod stop;
 mod storm;
 
 pub use bare::serve as bare;
@@ -34,5 +36,7 @@ pub async fn run(scenario: &Scenario) -> Result<Sheet, Failure> {
         Scenario::Query(query) => Box::pin(query::run(query)).await,
         Scenario::Storm(storm) => Box::pin(storm::run(storm)).await,
         Scenario::Cost(cost) => Box::pin(cost::run(cost)).await,
+        Scenario::Lists(lists) => Box::pin(lists::run(lists)).await,
+        Scenario::Stop(stop) => Box::pin(stop::run(stop)).await,
     }
 }

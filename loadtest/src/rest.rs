@@ -46,6 +46,15 @@ pub enum Suspend {
     Resume,
 }
 
+impl Suspend {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Stop => "/stop",
+            Self::Resume => "/resume",
+        }
+    }
+}
+
 impl Rest {
     /// The API at an address, as nobody.
     ///
@@ -196,15 +205,20 @@ impl Rest {
         regions: &[RegionId],
         reason: &str,
     ) -> Result<Changed, RestError> {
-        let path = match what {
-            Suspend::Stop => "/stop",
-            Suspend::Resume => "/resume",
-        };
         self.post(
-            path,
+            what.path(),
             &json!({ "events": [event], "regions": regions, "reason": reason }),
         )
         .await
+    }
+
+    /// Stops or resumes every event in every region.
+    ///
+    /// # Errors
+    /// If the caller may not.
+    pub async fn suspend_all(&self, what: Suspend, reason: &str) -> Result<Changed, RestError> {
+        self.post(what.path(), &json!({ "all": true, "reason": reason }))
+            .await
     }
 
     /// What became of a change.
@@ -228,14 +242,20 @@ impl Rest {
             .collect())
     }
 
+    /// The events that a query of `GET /events` finds.
+    ///
+    /// # Errors
+    /// If the query is not one.
+    pub async fn find(&self, query: &str) -> Result<Listed, RestError> {
+        self.get(&format!("/events?{query}")).await
+    }
+
     /// The events assigned in a region, a hundred at most, as the origin knows them.
     ///
     /// # Errors
     /// If the caller may not.
     pub async fn assigned(&self, region: &RegionId) -> Result<Vec<EventId>, RestError> {
-        let answer: Listed = self
-            .get(&format!("/events?region={region}&limit=100"))
-            .await?;
+        let answer = self.find(&format!("region={region}&limit=100")).await?;
         Ok(answer
             .events
             .into_iter()

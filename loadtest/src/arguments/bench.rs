@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::{Target, rate};
 use crate::address::HttpBase;
 
-/// A benchmark of an edge.
+/// A benchmark.
 #[derive(Debug, Subcommand)]
 pub enum Scenario {
     /// Changes at a steady rate to many game servers, against a bare write loop.
@@ -22,6 +22,10 @@ pub enum Scenario {
     Storm(Storm),
     /// What a change costs with few and many events.
     Cost(Cost),
+    /// How long the origin takes for lists and searches.
+    Lists(Lists),
+    /// How long it takes to stop everything.
+    Stop(Stop),
 }
 
 /// What is measured, and how often.
@@ -161,6 +165,40 @@ pub struct Cost {
     pub stored: u32,
 }
 
+/// Arguments of `lists`.
+#[derive(Debug, Args)]
+#[expect(missing_docs, reason = "the arguments' help says it")]
+pub struct Lists {
+    #[command(flatten)]
+    pub measured: Measured,
+    /// Events that are stored and not deployed.
+    #[arg(long, value_name = "N", default_value_t = 49_000)]
+    pub stored: u32,
+    /// Events that are deployed.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub active: u32,
+    /// Requests of each kind in a run.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub requests: u32,
+}
+
+/// Arguments of `stop`.
+#[derive(Debug, Args)]
+#[expect(missing_docs, reason = "the arguments' help says it")]
+pub struct Stop {
+    #[command(flatten)]
+    pub measured: Measured,
+    /// Game servers.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub servers: u32,
+    /// Active events.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub events: u32,
+    /// Stops in a run.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub stops: u32,
+}
+
 /// Arguments of `bare`.
 #[derive(Debug, Args)]
 pub struct Bare {
@@ -189,6 +227,8 @@ impl Scenario {
             Self::Query(scenario) => &scenario.measured,
             Self::Storm(scenario) => &scenario.measured,
             Self::Cost(scenario) => &scenario.measured,
+            Self::Lists(scenario) => &scenario.measured,
+            Self::Stop(scenario) => &scenario.measured,
         }
     }
 }
