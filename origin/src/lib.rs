@@ -19,7 +19,9 @@ pub mod outbound;
 pub mod studio;
 pub mod trust;
 
+pub mod country;
 pub mod event;
+pub mod region;
 pub mod rollout;
 
 pub mod change;

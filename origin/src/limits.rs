@@ -296,3 +296,13 @@ pub const UDP_BUFFER: usize = 4 * 1024 * 1024;
 
 /// An `Idempotency-Key`, in bytes: a UUID, and room for whatever else people use.
 pub const MAX_IDEMPOTENCY_KEY: usize = 200;
+
+/// Regions of an installation: an edge a city, and some to spare. Lists of them are not paged, and each has a feed in
+/// memory at every origin.
+pub const MAX_REGIONS: usize = 256;
+
+/// Characters of a region's name for people.
+pub const MAX_REGION_NAME: usize = 100;
+
+/// Countries of a region: all there are.
+pub const MAX_COUNTRIES: usize = 250;

@@ -19,6 +19,7 @@ mod api {
     mod metrics;
     mod operations;
     mod overlaps;
+    mod regions;
     mod stops;
     mod validation;
 }

@@ -18,13 +18,14 @@ use std::sync::{Arc, Weak};
 
 use liveevents_origin::limits::FEED_BYTES;
 use liveevents_origin::push::feed::Next;
+use liveevents_origin::store::regions;
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::frame::{EdgeFrame, OriginFrame};
 use liveevents_protocol::position::{Digest, Position, SealedPosition};
 use liveevents_protocol::version::{Epoch, Version};
 use liveevents_service::token::Role;
 use push::edge::ScriptedEdge;
-use push::origin::{Origin, now};
+use push::origin::{Origin, eventually, now};
 use sqlx::PgPool;
 
 const REGION: &str = "us-east";
@@ -341,4 +342,33 @@ async fn an_edge_that_takes_nothing_delays_nobody_and_ends_current(pool: PgPool)
         assert_eq!(rows.rows[0].version, reached.next());
         reached = rows.position.position.version;
     }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn a_region_made_while_the_origin_runs_is_served_without_a_restart(pool: PgPool) {
+    let origin = Origin::start(pool.clone()).await;
+    let enters = async |origin: &Origin| {
+        let mut edge = ScriptedEdge::connect(origin).await;
+        edge.hello(origin, "e1", &[("ap-nepal", None)]).await;
+        let welcome = edge.try_next().await;
+        matches!(welcome, Ok(OriginFrame::Welcome { .. })).then_some(edge)
+    };
+    assert!(enters(&origin).await.is_none(), "there is no such region");
+
+    let fields = serde_json::json!({ "displayName": "Nepal", "timezone": "Asia/Kathmandu" });
+    let fields = serde_json::from_value(fields).unwrap();
+    let nepal = liveevents_origin::region::Description::new(&fields).unwrap();
+    let mut tx = pool.begin().await.unwrap();
+    let id = "ap-nepal".parse().unwrap();
+    regions::insert(&mut tx, &id, &nepal).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut edge = eventually("an edge of the new region enters", async || {
+        enters(&origin).await
+    })
+    .await;
+    assert_eq!(edge.next_snapshot().await.version, Version(0));
+    origin.change("ap-nepal", 100).await;
+    let rows = edge.next_rows().await;
+    assert_eq!(rows.position.position.version, Version(1));
 }

@@ -1,4 +1,6 @@
-//! `GET /regions` and one of them.
+//! `GET /regions` and one of them, with who serves it; `POST` and `PUT`, which [`edit`] does.
+
+mod edit;
 
 use axum::Router;
 use axum::extract::State;
@@ -7,6 +9,7 @@ use liveevents_protocol::id::RegionId;
 use liveevents_protocol::version::Version;
 use liveevents_service::http::{ApiError, Caller, Json, Path};
 use serde::Serialize;
+use sqlx::PgConnection;
 
 use super::Api;
 use super::edges::{CurrentView, EdgeView, views};
@@ -17,8 +20,8 @@ use crate::store::regions::{self, Region};
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
-        .route("/regions", get(list))
-        .route("/regions/{id}", get(show))
+        .route("/regions", get(list).post(edit::create))
+        .route("/regions/{id}", get(show).put(edit::edit))
 }
 
 #[derive(Serialize)]
@@ -28,7 +31,7 @@ struct Listed {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct View {
+pub(super) struct View {
     region_id: RegionId,
     display_name: String,
     timezone: String,
@@ -73,10 +76,15 @@ async fn show(
 ) -> Result<Json<View>, ApiError> {
     caller.require(PEOPLE)?;
     let mut tx = store::begin_snapshot(&api.pool).await?;
-    let found = regions::find(&mut tx, &id).await?;
-    let region = found.ok_or_else(|| ApiError::not_found("region", &id))?;
-    let edges = views(&mut tx, api.clock.now()).await?;
-    Ok(Json(view(region, &edges)))
+    Ok(Json(shown(&mut tx, &api, &id).await?))
+}
+
+/// A region as it is answered.
+async fn shown(conn: &mut PgConnection, api: &Api, id: &RegionId) -> Result<View, ApiError> {
+    let found = regions::find(conn, id).await?;
+    let region = found.ok_or_else(|| ApiError::not_found("region", id))?;
+    let edges = views(conn, api.clock.now()).await?;
+    Ok(view(region, &edges))
 }
 
 fn view(region: Region, edges: &[EdgeView]) -> View {

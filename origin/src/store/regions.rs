@@ -4,8 +4,12 @@ use liveevents_protocol::id::RegionId;
 use liveevents_protocol::version::Version;
 use sqlx::{PgConnection, query};
 
-use super::StoreError;
+use super::{StoreError, count, region_log};
 use crate::event::wall_clock::Zone;
+use crate::region::Description;
+
+/// The constraint that a region's identifier is its own.
+pub const ID_IS_TAKEN: &str = "regions_pkey";
 
 /// A region.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +64,114 @@ pub async fn list(conn: &mut PgConnection) -> Result<Vec<Region>, StoreError> {
     .into_iter()
     .map(Row::read)
     .collect()
+}
+
+/// All regions, by identifier; until the transaction ends nobody gives one another zone. What is scheduled by a region's
+/// wall clock reads it so.
+///
+/// # Errors
+/// If the database fails.
+pub async fn hold(conn: &mut PgConnection) -> Result<Vec<Region>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        "SELECT region_id, display_name, timezone, countries, version
+         FROM regions JOIN region_heads USING (region_id) ORDER BY region_id FOR SHARE OF regions"
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(Row::read)
+    .collect()
+}
+
+/// One region, which nobody else edits until the transaction ends.
+///
+/// # Errors
+/// If the database fails.
+pub async fn lock(conn: &mut PgConnection, id: &RegionId) -> Result<Option<Region>, StoreError> {
+    sqlx::query_as!(
+        Row,
+        "SELECT region_id, display_name, timezone, countries, version
+         FROM regions JOIN region_heads USING (region_id) WHERE region_id = $1 FOR UPDATE OF regions",
+        id.as_str()
+    )
+    .fetch_optional(conn)
+    .await?
+    .map(Row::read)
+    .transpose()
+}
+
+/// Adds a region, whose log begins, and tells all who follow logs. How many there are now.
+///
+/// # Errors
+/// If the database fails; [`ID_IS_TAKEN`] is violated if there is one of that name.
+pub async fn insert(
+    conn: &mut PgConnection,
+    id: &RegionId,
+    region: &Description,
+) -> Result<u64, StoreError> {
+    query!(
+        "INSERT INTO regions (region_id, display_name, timezone, countries) VALUES ($1, $2, $3, $4)",
+        id.as_str(),
+        region.display_name,
+        region.timezone.as_str(),
+        &region.countries
+    )
+    .execute(&mut *conn)
+    .await?;
+    query!(
+        "INSERT INTO region_heads (region_id, version, floor, digest)
+         VALUES ($1, 0, 0, decode(repeat('00', 32), 'hex'))",
+        id.as_str()
+    )
+    .execute(&mut *conn)
+    .await?;
+    query!("SELECT pg_notify($1, $2)", region_log::CHANNEL, id.as_str())
+        .execute(&mut *conn)
+        .await?;
+    let row = query!("SELECT count(*) FROM regions")
+        .fetch_one(conn)
+        .await?;
+    Ok(count(row.count))
+}
+
+/// Writes what is said of a region anew.
+///
+/// # Errors
+/// If the database fails.
+pub async fn update(
+    conn: &mut PgConnection,
+    id: &RegionId,
+    region: &Description,
+) -> Result<(), StoreError> {
+    query!(
+        "UPDATE regions SET display_name = $2, timezone = $3, countries = $4 WHERE region_id = $1",
+        id.as_str(),
+        region.display_name,
+        region.timezone.as_str(),
+        &region.countries
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Events that are scheduled there by the region's own wall clock, the first few by name.
+///
+/// # Errors
+/// If the database fails.
+pub async fn scheduled_by_its_clock(
+    conn: &mut PgConnection,
+    id: &RegionId,
+) -> Result<Vec<String>, StoreError> {
+    let rows = query!(
+        "SELECT event_id FROM assignments JOIN live_events USING (event_id)
+         WHERE region_id = $1 AND region_local ORDER BY event_id LIMIT 5",
+        id.as_str()
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.event_id).collect())
 }
 
 /// One region.

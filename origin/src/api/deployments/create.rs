@@ -154,7 +154,7 @@ async fn check(
     let mut checks = Checks::default();
     checks.require(!new.regions.is_empty(), "regions", "must name at least one");
     let percentage = checks.take("percentage", share(new.percentage.unwrap_or(100.0)));
-    let known = regions::list(conn).await?;
+    let known = regions::hold(conn).await?;
     let mut seen = BTreeSet::new();
     for (index, region) in new.regions.iter().enumerate() {
         let field = format!("regions[{index}]");
