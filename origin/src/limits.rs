@@ -81,9 +81,9 @@ pub const HORIZON_DAYS: i64 = 60;
 /// 1,000 occurrences: 16 × (60 + 1) = 976.
 pub const MAX_OPENINGS_A_DAY: usize = 16;
 
-/// Events that the scheduler looks at in one transaction. Topping up the schedule of each in ten regions takes some
-/// milliseconds, and a stop waits for no more than all of them.
-pub const SCHEDULER_BATCH: i64 = 16;
+/// Events that the scheduler looks at in one transaction: of a thousand that open or close at the same moment the last is
+/// recorded within the second, and a stop waits for what a hundred removals in ten regions take.
+pub const SCHEDULER_BATCH: i64 = 100;
 
 /// The least time between two looks of the scheduler: how late it may be for an event that a command had locked.
 pub const SCHEDULER_PAUSE: Duration = Duration::from_millis(50);

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::change::ChangeError;
 use crate::limits::{DATABASE_DEADLINE, SCHEDULER_BATCH, SCHEDULER_PAUSE};
 use crate::metrics::SchedulerMetrics;
-use crate::settle::{Settled, settle};
+use crate::settle::{Extent, settle};
 use crate::store::database_clock::DatabaseClock;
 use crate::store::{StoreError, course};
 
@@ -130,7 +130,8 @@ impl Scheduler {
             .clamp(SCHEDULER_PAUSE, self.interval.max(SCHEDULER_PAUSE)))
     }
 
-    /// Some of what is due, in one transaction; whether there was any.
+    /// Some of what is due; whether there was any. All that goes on is recorded in one transaction, before any series is
+    /// topped up, each in its own.
     async fn batch(&self) -> Result<bool, SchedulerError> {
         let mut tx = self.pool.begin().await?;
         let now = self.time.now(&mut tx).await?;
@@ -138,9 +139,20 @@ impl Scheduler {
         if events.is_empty() {
             return Ok(false);
         }
-        let settled: Settled = settle(&mut tx, &events, now, None).await?;
+        let settled = settle(&mut tx, &events, Extent::WithoutSeries, now, None).await?;
         tx.commit().await?;
         self.metrics.settled(&settled, now);
+        for event in &settled.left {
+            let mut tx = self.pool.begin().await?;
+            let now = self.time.now(&mut tx).await?;
+            let claimed = course::claim_one(&mut tx, event, now).await?;
+            if claimed.is_empty() {
+                continue;
+            }
+            let settled = settle(&mut tx, &claimed, Extent::All, now, None).await?;
+            tx.commit().await?;
+            self.metrics.settled(&settled, now);
+        }
         Ok(true)
     }
 }

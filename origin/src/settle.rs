@@ -2,7 +2,8 @@
 //! horizon. Called by the scheduler, and by every command before it is judged.
 //!
 //! The caller has locked the events' rows, has read the time since then, and owns the transaction. All that has closed goes
-//! out of its regions by one change; each series is topped up by one of its own.
+//! out of its regions by one change; each series is topped up by one of its own. That takes longer, so whoever looks at many
+//! at once leaves it for later, and a stop does not wait for all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +31,15 @@ pub const ACTOR: &str = "scheduler";
 /// When an event is looked at again whose occurrences cannot be computed, as no accepted one's can.
 const PUZZLED: SignedDuration = SignedDuration::from_hours(1);
 
+/// How much is to be done of what is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    All,
+    /// Series are left as they are, and due.
+    WithoutSeries,
+}
+
 /// What was done.
 #[derive(Debug, Default)]
 pub struct Settled {
@@ -41,6 +51,8 @@ pub struct Settled {
     pub added: usize,
     /// Occurrences that they were not given, since another event of the category has the time.
     pub skipped: usize,
+    /// Series that were left.
+    pub left: Vec<EventId>,
 }
 
 type Served = BTreeMap<EventId, BTreeMap<RegionId, Assignment>>;
@@ -52,6 +64,7 @@ type Served = BTreeMap<EventId, BTreeMap<RegionId, Assignment>>;
 pub async fn settle(
     conn: &mut PgConnection,
     events: &[Event],
+    extent: Extent,
     now: Timestamp,
     trace_id: Option<&str>,
 ) -> Result<Settled, ChangeError> {
@@ -64,9 +77,18 @@ pub async fn settle(
         .iter()
         .map(|event| (event, look(event, served.get(&event.id), &zones, now)))
         .collect();
+    let ended: Vec<&EventId> = looks
+        .iter()
+        .filter(|(_, look)| ends(look))
+        .map(|(event, _)| &event.id)
+        .collect();
+    if !ended.is_empty() {
+        deployments::end(conn, &ended).await?;
+    }
+    let adds = |look: &Outlook| extent == Extent::All && !look.lacking.is_empty();
     let concerned: BTreeSet<RegionId> = looks
         .iter()
-        .filter(|(_, look)| ends(look) || !look.lacking.is_empty())
+        .filter(|(_, look)| ends(look) || adds(look))
         .filter_map(|(event, _)| served.get(&event.id))
         .flat_map(|regions| regions.keys().cloned())
         .collect();
@@ -83,17 +105,19 @@ pub async fn settle(
         trace_id,
         settled: Settled::default(),
     };
-    let ended: Vec<&Event> = looks
-        .iter()
-        .filter(|(_, look)| ends(look))
-        .map(|(event, _)| *event)
-        .collect();
     let completion = settler.remove(&ended).await?;
-    for (event, look) in looks {
-        settler.record(event, &look, completion.as_ref()).await?;
-        settler.top_up(event, &look).await?;
-        course::settle(settler.conn, &event.id, look.next).await?;
+    settler.record(&looks, completion.as_ref()).await?;
+    let mut looked_at = Vec::with_capacity(looks.len());
+    for (event, look) in &looks {
+        if adds(look) {
+            settler.top_up(event, look).await?;
+        } else if !look.lacking.is_empty() {
+            settler.settled.left.push(event.id.clone());
+            continue;
+        }
+        looked_at.push((&event.id, look.next));
     }
+    course::settle(settler.conn, &looked_at).await?;
     Ok(settler.settled)
 }
 
@@ -163,26 +187,20 @@ impl Settler<'_> {
         change::commit(self.conn, request).await
     }
 
-    /// Takes events that are over out of their regions, and ends their deployments.
-    async fn remove(&mut self, events: &[&Event]) -> Result<Option<Committed>, ChangeError> {
+    /// Takes events that are over out of their regions.
+    async fn remove(&mut self, events: &[&EventId]) -> Result<Option<Committed>, ChangeError> {
         let mut edits: BTreeMap<RegionId, Vec<Edit>> = BTreeMap::new();
         for event in events {
-            deployments::end(self.conn, &event.id).await?;
-            for region in self
-                .served
-                .get(&event.id)
-                .into_iter()
-                .flat_map(BTreeMap::keys)
-            {
+            for region in self.served.get(*event).into_iter().flat_map(BTreeMap::keys) {
                 let edits = edits.entry(region.clone()).or_default();
-                edits.push(Edit::Remove(event.id.clone()));
+                edits.push(Edit::Remove((*event).clone()));
             }
         }
         if edits.is_empty() {
             return Ok(None);
         }
         let only = match events {
-            [only] => Some(&only.id),
+            [only] => Some(*only),
             _ => None,
         };
         let request = Request {
@@ -193,49 +211,47 @@ impl Settler<'_> {
         self.commit(&request).await.map(Some)
     }
 
-    /// Writes down what has happened to an event, and when.
+    /// Writes down what has happened to events, and when.
     async fn record(
         &mut self,
-        event: &Event,
-        look: &Outlook,
+        looks: &[(&Event, Outlook)],
         completion: Option<&Committed>,
     ) -> Result<(), StoreError> {
-        let mut state = event.state;
-        for step in &look.transitions {
-            let action = match step.command {
-                Command::FirstOpening => "event.open",
-                _ => "event.complete",
-            };
-            let change = completion.filter(|_| step.to.is_over());
-            let deed = Deed {
-                actor: ACTOR,
-                action,
-                subject: event.id.as_str(),
-                before: Some(json!({ "state": state })),
-                after: Some(json!({
-                    "state": step.to,
-                    "dueAt": step.at,
-                    "changeId": change.map(|committed| committed.change),
-                })),
-                trace_id: self.trace_id,
-            };
-            audit::record(self.conn, deed, self.now).await?;
-            tracing::info!(event = %event.id, state = %step.to, due = %step.at, "event went on");
-            self.settled.transitions.push((event.id.clone(), *step));
-            state = step.to;
+        let (mut deeds, mut moves) = (Vec::new(), Vec::new());
+        for (event, look) in looks {
+            let mut state = event.state;
+            for step in &look.transitions {
+                let action = match step.command {
+                    Command::FirstOpening => "event.open",
+                    _ => "event.complete",
+                };
+                let change = completion.filter(|_| step.to.is_over());
+                deeds.push(Deed {
+                    actor: ACTOR,
+                    action,
+                    subject: event.id.as_str(),
+                    before: Some(json!({ "state": state })),
+                    after: Some(json!({
+                        "state": step.to,
+                        "dueAt": step.at,
+                        "changeId": change.map(|committed| committed.change),
+                    })),
+                    trace_id: self.trace_id,
+                });
+                tracing::info!(event = %event.id, state = %step.to, due = %step.at, "event went on");
+                self.settled.transitions.push((event.id.clone(), *step));
+                state = step.to;
+            }
+            if let Some(last) = look.transitions.last() {
+                let ended_at = Some(last.at).filter(|_| last.to.is_over());
+                moves.push((&event.id, last.to, ended_at));
+            }
         }
-        if state == event.state {
+        if moves.is_empty() {
             return Ok(());
         }
-        let ended_at = look.transitions.last().filter(|step| step.to.is_over());
-        course::set_state(
-            self.conn,
-            &event.id,
-            state,
-            ended_at.map(|step| step.at),
-            self.now,
-        )
-        .await
+        audit::record_all(self.conn, &deeds, self.now).await?;
+        course::set_states(self.conn, &moves, self.now).await
     }
 
     /// Gives regions the occurrences that have come within the horizon.

@@ -16,7 +16,7 @@ use crate::event::document::Document;
 use crate::event::overlap::{self, Asked};
 use crate::event::record::Event;
 use crate::limits::SETTLE_ATTEMPTS;
-use crate::settle::settle;
+use crate::settle::{Extent, settle};
 use crate::store::{course, events, overlaps};
 
 /// An event locked, as of a moment at which nothing of it is due.
@@ -37,7 +37,7 @@ pub(super) async fn lock(api: &Api, id: &EventId) -> Result<Settled, ApiError> {
         if !course::is_due(&mut tx, id, now).await? {
             return Ok(Settled { tx, event, now });
         }
-        let settled = settle(&mut tx, &[event], now, trace_id().as_deref()).await?;
+        let settled = settle(&mut tx, &[event], Extent::All, now, trace_id().as_deref()).await?;
         commit(tx).await?;
         for kind in settled.changes {
             api.metrics.changed(kind);

@@ -70,16 +70,40 @@ pub async fn record<B: Serialize, A: Serialize>(
     deed: Deed<'_, B, A>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    record_all(conn, &[deed], now).await
+}
+
+/// Records deeds of one moment, in order.
+///
+/// # Errors
+/// If the database fails.
+pub async fn record_all<B: Serialize, A: Serialize>(
+    conn: &mut PgConnection,
+    deeds: &[Deed<'_, B, A>],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if deeds.is_empty() {
+        return Ok(());
+    }
+    let actors: Vec<String> = deeds.iter().map(|deed| deed.actor.to_owned()).collect();
+    let actions: Vec<String> = deeds.iter().map(|deed| deed.action.to_owned()).collect();
+    let subjects: Vec<String> = deeds.iter().map(|deed| deed.subject.to_owned()).collect();
+    let traces = deeds.iter().map(|deed| deed.trace_id.map(str::to_owned));
+    let befores = deeds.iter().map(|deed| json(deed.before.as_ref()));
+    let afters = deeds.iter().map(|deed| json(deed.after.as_ref()));
     query!(
         "INSERT INTO audit_log (at, actor, action, subject, before, after, trace_id)
-         VALUES ($1, $2, $3, $4, $5::text::jsonb, $6::text::jsonb, $7)",
+         SELECT $1, actor, action, subject, before::jsonb, after::jsonb, trace_id
+         FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+             WITH ORDINALITY AS deeds (actor, action, subject, before, after, trace_id, place)
+         ORDER BY place",
         time(now) as _,
-        deed.actor,
-        deed.action,
-        deed.subject,
-        json(deed.before)?,
-        json(deed.after)?,
-        deed.trace_id
+        &actors,
+        &actions,
+        &subjects,
+        &befores.collect::<Result<Vec<_>, _>>()? as _,
+        &afters.collect::<Result<Vec<_>, _>>()? as _,
+        &traces.collect::<Vec<_>>() as _
     )
     .execute(conn)
     .await?;

@@ -73,15 +73,33 @@ pub async fn set_state(
     conn: &mut PgConnection,
     id: &EventId,
     state: State,
-    ended_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    set_states(conn, &[(id, state, None)], now).await
+}
+
+/// Moves events whose rows are locked to other states, with the moment at which each that is over ended.
+///
+/// # Errors
+/// If the database fails.
+pub async fn set_states(
+    conn: &mut PgConnection,
+    moves: &[(&EventId, State, Option<Timestamp>)],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let ids: Vec<String> = moves.iter().map(|(id, ..)| id.to_string()).collect();
+    let states: Vec<String> = moves
+        .iter()
+        .map(|(_, state, _)| state.to_string())
+        .collect();
+    let ends: Vec<Option<Time>> = moves.iter().map(|(.., ended)| ended.map(time)).collect();
     query!(
-        "UPDATE live_events SET state = $2, ended_at = coalesce($3, ended_at), updated_at = $4
-         WHERE event_id = $1",
-        id.as_str(),
-        state.as_str(),
-        ended_at.map(time) as _,
+        "UPDATE live_events e SET state = m.state, ended_at = coalesce(m.ended_at, e.ended_at), updated_at = $4
+         FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS m (event_id, state, ended_at)
+         WHERE e.event_id = m.event_id",
+        &ids,
+        &states,
+        &ends as _,
         time(now) as _
     )
     .execute(conn)
@@ -110,19 +128,21 @@ pub async fn unsettle(conn: &mut PgConnection, events: &[EventId]) -> Result<(),
     Ok(())
 }
 
-/// An event, whose row is locked, has been looked at; next time is then, or never by itself.
+/// Events, whose rows are locked, have been looked at; next time is then, or never by itself.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn settle(
     conn: &mut PgConnection,
-    event: &EventId,
-    next: Option<Timestamp>,
+    looks: &[(&EventId, Option<Timestamp>)],
 ) -> Result<(), StoreError> {
+    let ids: Vec<String> = looks.iter().map(|(id, _)| id.to_string()).collect();
+    let next: Vec<Option<Time>> = looks.iter().map(|(_, next)| next.map(time)).collect();
     query!(
-        "UPDATE live_events SET due_at = coalesce($2::timestamptz, 'infinity') WHERE event_id = $1",
-        event.as_str(),
-        next.map(time) as _
+        "UPDATE live_events e SET due_at = coalesce(l.due_at, 'infinity')
+         FROM unnest($1::text[], $2::timestamptz[]) AS l (event_id, due_at) WHERE e.event_id = l.event_id",
+        &ids,
+        &next as _
     )
     .execute(conn)
     .await?;
@@ -171,6 +191,29 @@ pub async fn claim(
     .fetch_all(&mut *conn)
     .await?;
     let ids: Vec<String> = rows.into_iter().map(|row| row.event_id).collect();
+    read(conn, &ids).await
+}
+
+/// The same of one event, if nobody has locked or looked at it meanwhile.
+///
+/// # Errors
+/// If the database fails.
+pub async fn claim_one(
+    conn: &mut PgConnection,
+    event: &EventId,
+    now: Timestamp,
+) -> Result<Vec<Event>, StoreError> {
+    let row = query!(
+        "SELECT event_id FROM live_events
+         WHERE event_id = $1 AND state IN ('Scheduled', 'Active', 'Paused')
+           AND (due_at IS NULL OR due_at <= $2)
+         FOR NO KEY UPDATE SKIP LOCKED",
+        event.as_str(),
+        time(now) as _
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let ids: Vec<String> = row.into_iter().map(|row| row.event_id).collect();
     read(conn, &ids).await
 }
 

@@ -251,26 +251,20 @@ pub async fn set_rolled_back(
     Ok(())
 }
 
-/// Ends an event's deployments that are not at their end: the event is over. The event's row has to be locked already.
+/// Ends deployments that are not at their end, of events that are over. The events' rows have to be locked already.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn end(
-    conn: &mut PgConnection,
-    event: &EventId,
-) -> Result<Vec<DeploymentId>, StoreError> {
-    let rows = query!(
+pub async fn end(conn: &mut PgConnection, events: &[&EventId]) -> Result<(), StoreError> {
+    let events: Vec<String> = events.iter().map(ToString::to_string).collect();
+    query!(
         "UPDATE deployments SET status = 'Cancelled'
-         WHERE event_id = $1 AND status IN ('Pending', 'InProgress', 'Paused', 'RollingBack')
-         RETURNING deployment_id",
-        event.as_str()
+         WHERE event_id = ANY($1) AND status IN ('Pending', 'InProgress', 'Paused', 'RollingBack')",
+        &events
     )
-    .fetch_all(conn)
+    .execute(conn)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| DeploymentId(row.deployment_id))
-        .collect())
+    Ok(())
 }
 
 /// The newest deployment of an event that changed a region after a version, and was not taken back.

@@ -119,6 +119,9 @@ async fn whoever_ends_an_event_says_why_and_is_written_down(pool: PgPool) {
             .await;
         answer.refused(400, "VALIDATION_ERROR");
     }
+    let nul = json!({ "reason": "a\0b" });
+    let answer = admin.post("/events/fest/cancel", nul).await;
+    answer.refused(400, "VALIDATION_ERROR");
     // Elsewhere nothing need be said.
     admin.post("/events/fest/pause", json!({})).await.must(200);
     let listed = admin

@@ -129,7 +129,7 @@ pub(super) async fn create(
     };
     deployments::insert(&mut tx, &deployment).await?;
     if state != event.state {
-        course::set_state(&mut tx, &event.id, state, None, now).await?;
+        course::set_state(&mut tx, &event.id, state, now).await?;
     }
     let view = DeploymentView::new(deployment);
     let subject = id.to_string();

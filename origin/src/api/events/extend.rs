@@ -39,7 +39,7 @@ pub(super) async fn extend(
         end: new.end_time,
         by: new.extend_by,
     };
-    let mut scene = Scene::begin(&api, &caller, &id).await?;
+    let mut scene = Scene::begin(&api, &caller, &id, false).await?;
     let event = &scene.event;
     let conflict = |problem: String| ApiError::Conflict(format!("event {id}: {problem}"));
     let to = event.state.on(Command::Extend);

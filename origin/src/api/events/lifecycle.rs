@@ -135,7 +135,7 @@ async fn carry_out(
             "must be given, since this ends the event",
         ));
     }
-    let mut scene = Scene::begin(api, caller, id).await?;
+    let mut scene = Scene::begin(api, caller, id, ends).await?;
     let to = scene
         .event
         .state
@@ -161,13 +161,12 @@ async fn carry_out(
             for (region, assignment) in &scene.served {
                 edits.insert(region.clone(), Edit::Put(set_paused(assignment, paused)));
             }
-            course::set_state(&mut scene.tx, id, to, None, now).await?;
+            course::set_state(&mut scene.tx, id, to, now).await?;
         }
         _ => {
             for region in scene.served.keys() {
                 edits.insert(region.clone(), Edit::Remove(id.clone()));
             }
-            deployments::end(&mut scene.tx, id).await?;
             let document = match event.state {
                 // Called off before it began: what was announced stays to be seen.
                 Life::Scheduled => event.newest.document.clone(),
@@ -210,12 +209,21 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    pub(super) async fn begin(api: &Api, caller: &Caller, id: &EventId) -> Result<Self, ApiError> {
+    /// `ends` is whether the event's deployments are to end with it.
+    pub(super) async fn begin(
+        api: &Api,
+        caller: &Caller,
+        id: &EventId,
+        ends: bool,
+    ) -> Result<Self, ApiError> {
         let Settled { mut tx, event, now } = life::lock(api, id).await?;
         // In which regions there is an assignment changes only under the event's lock; the rest may by a stop.
         let served = assignments::of_event(&mut tx, id).await?;
         for region in served.keys() {
             caller.require_region(region)?;
+        }
+        if ends {
+            deployments::end(&mut tx, &[id]).await?;
         }
         let concerned: Vec<RegionId> = served.into_keys().collect();
         region_log::lock(&mut tx, &concerned).await?;
