@@ -108,6 +108,8 @@ impl Changer {
         match command {
             Command::Stop => ("/stop".to_owned(), all()),
             Command::Resume => ("/resume".to_owned(), all()),
+            Command::Pause(event) => (format!("/events/{event}/pause"), json!({})),
+            Command::Unpause(event) => (format!("/events/{event}/resume"), json!({})),
             Command::RollBack => {
                 let id = &self.model.deployments.last().unwrap().id;
                 (
@@ -140,7 +142,9 @@ impl Changer {
                 self.model.deployments.pop();
                 &answer["regions"]
             }
-            Command::Stop | Command::Resume => &answer["regions"],
+            Command::Stop | Command::Resume | Command::Pause(_) | Command::Unpause(_) => {
+                &answer["regions"]
+            }
         };
         let versions: BTreeMap<String, u64> = regions
             .as_object()

@@ -20,6 +20,7 @@ pub(crate) struct Cell {
     pub(crate) live: Option<u32>,
     /// Revision, and percent of the players.
     pub(crate) candidate: Option<(u32, u32)>,
+    pub(crate) paused: bool,
     pub(crate) stopped: bool,
 }
 
@@ -41,6 +42,9 @@ pub(crate) enum Command {
     /// All events in all regions, so that a state with some stopped and some not is half of a change.
     Stop,
     Resume,
+    /// One event, in all regions.
+    Pause(&'static str),
+    Unpause(&'static str),
     /// The newest deployment that has not been.
     RollBack,
 }
@@ -105,6 +109,13 @@ impl Model {
                 cells.for_each(|cell| cell.stopped = stopped);
                 Some(world)
             }
+            Command::Pause(event) | Command::Unpause(event) => {
+                let paused = matches!(command, Command::Pause(_));
+                for region in REGIONS {
+                    cell(&mut world, region, event).paused = paused;
+                }
+                (world != self.world).then_some(world)
+            }
             Command::RollBack => {
                 let newest = self.deployments.last()?;
                 for (region, (before, after)) in &newest.steps {
@@ -149,12 +160,15 @@ impl Model {
 
     /// A command that somebody might give.
     pub(crate) fn draw(&self, random: &mut Random) -> Command {
-        match random.below(10) {
+        let event = EVENTS[random.below(EVENTS.len() as u64) as usize];
+        match random.below(12) {
             0 => Command::Stop,
             1 | 2 => Command::Resume,
+            10 => Command::Pause(event),
+            11 => Command::Unpause(event),
             3 if !self.deployments.is_empty() => Command::RollBack,
             _ => Command::Deploy {
-                event: EVENTS[random.below(EVENTS.len() as u64) as usize],
+                event,
                 regions: match random.below(4) {
                     0 => vec![REGIONS[0]],
                     1 => vec![REGIONS[1]],
@@ -185,6 +199,7 @@ pub(crate) fn held(state: &RegionState) -> Served {
                 u32::from(candidate.exposure.value()) / 100,
             )
         }),
+        paused: assignment.suspension.paused,
         stopped: assignment.suspension.stopped,
     };
     let assignments = state.assignments();
@@ -202,6 +217,7 @@ pub(crate) fn told(answer: &Value) -> Served {
             let exposure = assignment["candidate"]["exposure"].as_u64().unwrap();
             (revision, exposure as u32 / 100)
         }),
+        paused: assignment["suspension"]["paused"] == true,
         stopped: assignment["suspension"]["stopped"] == true,
     };
     let assignments = answer["assignments"].as_array().unwrap().iter();
@@ -221,6 +237,7 @@ pub(crate) fn told_of_event(event: &Value) -> BTreeMap<String, Cell> {
                 served["candidate"]["percentage"].as_f64().unwrap().round() as u32,
             )
         }),
+        paused: served["paused"] == true,
         stopped: served["stopped"] == true,
     };
     let regions = event["regions"].as_object().unwrap().iter();
