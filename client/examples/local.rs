@@ -32,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             for player in ["player-1", "player-2"] {
                 let asker = Asker {
                     keys: Keys(&[("player", player), ("match", "m-17")]),
-                    build: None,
+                    ..Asker::default()
                 };
                 let shown = view.shown(asker).into_iter();
                 let names: Vec<_> = shown.map(|s| s.content.display_name.as_str()).collect();

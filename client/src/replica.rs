@@ -63,7 +63,7 @@ pub(crate) fn snapshot(
     loop {
         let mut kept = whole.clone();
         let aside = events(&unread);
-        let is_aside = |stamped: &Stamped| aside.contains(stamped.entry.key().event());
+        let is_aside = |stamped: &Stamped| belongs_to(stamped, &aside);
         kept.entries.retain(|stamped| !is_aside(stamped));
         if let Some(held) = held.filter(|_| !aside.is_empty()) {
             let before = held.snapshot().entries.into_iter();
@@ -114,9 +114,7 @@ pub(crate) fn delta(
     let mut delta = message.into_delta();
     loop {
         let aside = events(&unread);
-        delta
-            .entries
-            .retain(|stamped| !aside.contains(stamped.entry.key().event()));
+        delta.entries.retain(|stamped| !belongs_to(stamped, &aside));
         let state = held.apply(&delta).map_err(|error| match error {
             ApplyError::Gap { version, from } => Disconnected::Gap {
                 held: Some(version),
@@ -127,7 +125,7 @@ pub(crate) fn delta(
         let read: BTreeSet<_> = delta
             .entries
             .iter()
-            .map(|stamped| stamped.entry.key().event().clone())
+            .filter_map(|stamped| stamped.entry.key().event().cloned())
             .collect();
         if complain(&state, read.iter(), &mut unread) {
             continue;
@@ -140,6 +138,11 @@ pub(crate) fn delta(
             degraded,
         }));
     }
+}
+
+fn belongs_to(stamped: &Stamped, events: &BTreeSet<EventId>) -> bool {
+    let key = stamped.entry.key();
+    key.event().is_some_and(|event| events.contains(event))
 }
 
 fn events(unread: &[Unread]) -> BTreeSet<EventId> {

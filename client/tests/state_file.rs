@@ -164,6 +164,7 @@ async fn what_hides_when_stale_is_judged_by_the_files_age() {
         committed_at: None,
         index: 0,
         last: true,
+        segments: Vec::new(),
         contents: vec![hiding, content("cup", 1)],
         assignments: vec![assignment("sale", 1), assignment("cup", 1)],
         degraded: false,

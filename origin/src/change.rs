@@ -229,9 +229,13 @@ fn pieces<'a>(
             entries,
             encoded,
         }]),
-        (Err(source), [] | [_]) => Err(ChangeError::TooLarge {
+        (Err(source), []) => Err(ChangeError::Unappliable {
             region: region.clone(),
-            event: entries[0].key().event().clone(),
+            problem: source.to_string(),
+        }),
+        (Err(source), [edit]) => Err(ChangeError::TooLarge {
+            region: region.clone(),
+            event: edit.event().clone(),
             source,
         }),
         (Err(_), _) => {

@@ -2,26 +2,30 @@
 
 use std::sync::Arc;
 
-use crate::id::EventId;
+use crate::id::{EventId, SegmentId};
 use crate::model::{Assignment, Content};
+use crate::segment::Segment;
 use crate::version::{Epoch, Revision, Version};
 
 /// The name of a thing that a region holds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EntryKey {
-    /// A revision's content. Orders before assignments, so that a list in order of key never has an
-    /// assignment before its contents.
+    /// A segment. Orders before contents, which name segments, as these do before assignments: a list in order of key
+    /// never has a thing before what it needs.
+    Segment(SegmentId),
+    /// A revision's content.
     Content(EventId, Revision),
     /// An event's assignment.
     Assignment(EventId),
 }
 
 impl EntryKey {
-    /// The event that it belongs to.
+    /// The event that it belongs to; a segment belongs to none.
     #[must_use]
-    pub fn event(&self) -> &EventId {
+    pub fn event(&self) -> Option<&EventId> {
         match self {
-            Self::Content(event, _) | Self::Assignment(event) => event,
+            Self::Segment(_) => None,
+            Self::Content(event, _) | Self::Assignment(event) => Some(event),
         }
     }
 }
@@ -29,6 +33,8 @@ impl EntryKey {
 /// A thing that a region holds. Shared between states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
+    /// A segment, in its effective revision.
+    Segment(Arc<Segment>),
     /// A revision's content.
     Content(Arc<Content>),
     /// An event's assignment.
@@ -40,6 +46,7 @@ impl Value {
     #[must_use]
     pub fn key(&self) -> EntryKey {
         match self {
+            Self::Segment(segment) => EntryKey::Segment(segment.id.clone()),
             Self::Content(content) => EntryKey::Content(content.event_id.clone(), content.revision),
             Self::Assignment(assignment) => EntryKey::Assignment(assignment.event_id.clone()),
         }
@@ -63,6 +70,12 @@ impl Entry {
             Self::Put(value) => value.key(),
             Self::Removal(key) => key.clone(),
         }
+    }
+}
+
+impl From<Segment> for Entry {
+    fn from(segment: Segment) -> Self {
+        Self::Put(Value::Segment(Arc::new(segment)))
     }
 }
 

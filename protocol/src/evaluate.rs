@@ -1,8 +1,12 @@
 //! What one player is shown: suspension, then schedule, then candidate or live, then what the revision demands.
 //!
+//! A revision demands a game build, and segments of players: it is for those of any of its target segments, if it has
+//! any, and for nobody of an excluded one. Where nobody can say whether a player is in a segment, since it is not held or
+//! has a criterion that is not known here, the answer is no either way.
+//!
 //! The rules apply in this order, and the first that says no is the answer. A missing bucketing key is
-//! not exposed: such a player gets what everybody gets who does not get the candidate. So does a player whose build the
-//! candidate is not for.
+//! not exposed: such a player gets what everybody gets who does not get the candidate. So does a player whom the candidate is
+//! not for, by build or by segment.
 
 mod explain;
 
@@ -10,14 +14,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::attribute::Attributes;
 use crate::bucketing::{Salted, bucket};
 use crate::build::Build;
-use crate::model::{Assignment, Candidate, Content};
+use crate::id::SegmentId;
+use crate::model::{Assignment, BucketBy, Candidate, Content};
 use crate::schedule::Occurrence;
+use crate::segment::{Membership, Segments};
 use crate::state::RegionState;
 use crate::version::Revision;
 
-pub use explain::{Explanation, Finding, Step, explain};
+pub use explain::{Asked, Explanation, Finding, Step, Weighed, explain};
 
 /// The bucketing keys that a request names: `player`, and whatever else the studio buckets by.
 #[derive(Debug, Clone, Copy, Default)]
@@ -41,11 +48,23 @@ pub struct Asker<'a> {
     pub keys: Keys<'a>,
     /// The game's build, if it is said.
     pub build: Option<Build>,
+    /// What is known of the player. Only what somebody said who may: never the player's own client.
+    pub attributes: Attributes<'a>,
+}
+
+impl<'a> Asker<'a> {
+    /// The player's own identifier, which segments list.
+    fn player(&self) -> Option<&'a str> {
+        self.keys.find(BucketBy::PLAYER)
+    }
 }
 
 impl<'a> From<Keys<'a>> for Asker<'a> {
     fn from(keys: Keys<'a>) -> Self {
-        Self { keys, build: None }
+        Self {
+            keys,
+            ..Self::default()
+        }
     }
 }
 
@@ -80,6 +99,8 @@ pub struct Offer<'a> {
     pub candidate: Option<&'a Content>,
     /// The assignment's salt, hashed already where somebody keeps that.
     pub salted: Option<&'a Salted>,
+    /// Where the segments that the contents name are looked up; without them none is held.
+    pub segments: Option<&'a Segments>,
 }
 
 impl<'a> Offer<'a> {
@@ -95,7 +116,15 @@ impl<'a> Offer<'a> {
                 .as_ref()
                 .and_then(|candidate| content(candidate.revision)),
             salted: None,
+            segments: Some(state.segments()),
         }
+    }
+
+    /// Whether a player belongs to a segment.
+    fn membership(&self, segment: &SegmentId, asker: &Asker<'_>) -> Membership {
+        self.segments.map_or(Membership::Missing, |segments| {
+            segments.membership(segment, asker.player(), &asker.attributes)
+        })
     }
 
     /// The bucket of a key.
@@ -116,6 +145,7 @@ impl<'a> Offer<'a> {
             | Outcome::Closed { .. }
             | Outcome::Nothing
             | Outcome::WrongBuild(_)
+            | Outcome::OutsideSegments(_)
             | Outcome::Stale(_) => None,
         }
     }
@@ -135,6 +165,9 @@ pub enum Outcome {
     Nothing,
     /// This revision would be shown, but is not for the player's build.
     WrongBuild(Revision),
+    /// This revision would be shown, but is for the players of segments that the player is not in, or not for those of
+    /// one that the player is in.
+    OutsideSegments(Revision),
     /// This revision would be shown, but nothing was heard from the origin for longer than it allows.
     Stale(Revision),
     /// The live revision.
@@ -153,6 +186,7 @@ impl Outcome {
             | Self::Closed { .. }
             | Self::Nothing
             | Self::WrongBuild(_)
+            | Self::OutsideSegments(_)
             | Self::Stale(_) => None,
         }
     }
@@ -161,12 +195,12 @@ impl Outcome {
 /// Judges one event.
 #[must_use]
 pub fn evaluate(offer: Offer<'_>, asker: &Asker<'_>, at: Moment) -> Outcome {
-    judge(offer, &mut Rules::new(asker, at, |_| {}))
+    judge(offer, &mut Rules::new(asker, at, Deaf))
 }
 
 /// The rules in their order. [`evaluate`] and [`explain`] are both this, so that an explanation is never of something
 /// else than what players get.
-fn judge<'a>(offer: Offer<'a>, rules: &mut Rules<'a, impl FnMut(Step<'a>)>) -> Outcome {
+fn judge<'a>(offer: Offer<'a>, rules: &mut Rules<'a, impl Hear<'a>>) -> Outcome {
     let assignment = offer.assignment;
     if !rules.suspension(assignment) {
         return Outcome::Suspended;
@@ -179,6 +213,7 @@ fn judge<'a>(offer: Offer<'a>, rules: &mut Rules<'a, impl FnMut(Step<'a>)>) -> O
     }
     if let (Some(candidate), Some(content)) = (&assignment.candidate, offer.candidate)
         && rules.requires(content)
+        && rules.segments(offer, content)
         && rules.exposure(offer, candidate)
     {
         return match rules.when_stale(content) {
@@ -190,37 +225,49 @@ fn judge<'a>(offer: Offer<'a>, rules: &mut Rules<'a, impl FnMut(Step<'a>)>) -> O
     match offer.live {
         None => Outcome::Nothing,
         Some(content) if !rules.requires(content) => Outcome::WrongBuild(content.revision),
+        Some(content) if !rules.segments(offer, content) => {
+            Outcome::OutsideSegments(content.revision)
+        }
         Some(content) if !rules.when_stale(content) => Outcome::Stale(content.revision),
         Some(content) => Outcome::Live(content.revision),
     }
 }
 
-/// Each rule says whether it admits, and `heard` is told what it saw.
-struct Rules<'a, F> {
-    asker: &'a Asker<'a>,
-    at: Moment,
-    heard: F,
+/// Who is told what each rule saw.
+trait Hear<'a> {
+    fn hear(&mut self, admits: bool, finding: impl FnOnce() -> Finding<'a>);
 }
 
-impl<'a, F: FnMut(Step<'a>)> Rules<'a, F> {
-    fn new(asker: &'a Asker<'a>, at: Moment, heard: F) -> Self {
+/// Who only wants the outcome: nothing is put together.
+struct Deaf;
+
+impl<'a> Hear<'a> for Deaf {
+    fn hear(&mut self, _: bool, _: impl FnOnce() -> Finding<'a>) {}
+}
+
+/// Each rule says whether it admits, and who hears is told what it saw.
+struct Rules<'a, H> {
+    asker: &'a Asker<'a>,
+    at: Moment,
+    heard: H,
+}
+
+impl<'a, H: Hear<'a>> Rules<'a, H> {
+    fn new(asker: &'a Asker<'a>, at: Moment, heard: H) -> Self {
         Self { asker, at, heard }
     }
 
-    fn say(&mut self, admits: bool, finding: Finding<'a>) -> bool {
-        (self.heard)(Step { admits, finding });
+    fn say(&mut self, admits: bool, finding: impl FnOnce() -> Finding<'a>) -> bool {
+        self.heard.hear(admits, finding);
         admits
     }
 
     fn suspension(&mut self, assignment: &Assignment) -> bool {
         let suspension = assignment.suspension;
-        self.say(
-            !suspension.is_suspended(),
-            Finding::Suspension {
-                paused: suspension.paused,
-                stopped: suspension.stopped,
-            },
-        )
+        self.say(!suspension.is_suspended(), || Finding::Suspension {
+            paused: suspension.paused,
+            stopped: suspension.stopped,
+        })
     }
 
     /// The occurrence at the moment, or the next.
@@ -228,7 +275,7 @@ impl<'a, F: FnMut(Step<'a>)> Rules<'a, F> {
         let now = self.at.now;
         self.say(
             occurrence.is_some_and(|occurrence| occurrence.opens <= now),
-            Finding::Schedule {
+            || Finding::Schedule {
                 now,
                 opens: occurrence.map(|occurrence| occurrence.opens),
                 closes: occurrence.map(|occurrence| occurrence.closes),
@@ -241,7 +288,7 @@ impl<'a, F: FnMut(Step<'a>)> Rules<'a, F> {
         let bucket = key.map(|key| offer.bucket(key));
         self.say(
             bucket.is_some_and(|bucket| bucket < candidate.exposure.value()),
-            Finding::Exposure {
+            || Finding::Exposure {
                 revision: candidate.revision,
                 bucket_by: &candidate.bucket_by.0,
                 key,
@@ -253,31 +300,43 @@ impl<'a, F: FnMut(Step<'a>)> Rules<'a, F> {
 
     fn live(&mut self, live: Option<&Content>) -> bool {
         let revision = live.map(|content| content.revision);
-        self.say(revision.is_some(), Finding::Live { revision })
+        self.say(revision.is_some(), || Finding::Live { revision })
     }
 
     fn requires(&mut self, content: &Content) -> bool {
         let build = self.asker.build;
-        self.say(
-            content.requires.admits(build),
-            Finding::Requires {
-                revision: content.revision,
-                build,
-                demanded: content.requires,
-            },
-        )
+        self.say(content.requires.admits(build), || Finding::Requires {
+            revision: content.revision,
+            build,
+            demanded: content.requires,
+        })
+    }
+
+    fn segments(&mut self, offer: Offer<'a>, content: &'a Content) -> bool {
+        let (targets, excludes) = (&content.target_segments, &content.exclude_segments);
+        if targets.is_empty() && excludes.is_empty() {
+            return true;
+        }
+        let asker = self.asker;
+        let is = |segment: &SegmentId, expected| {
+            offer.membership(segment, asker).is_in() == Some(expected)
+        };
+        let admits = (targets.is_empty() || targets.iter().any(|segment| is(segment, true)))
+            && excludes.iter().all(|segment| is(segment, false));
+        self.say(admits, || Finding::Segments {
+            revision: content.revision,
+            targets: explain::asked(offer, targets, asker),
+            excludes: explain::asked(offer, excludes, asker),
+        })
     }
 
     fn when_stale(&mut self, content: &Content) -> bool {
         let age = self.at.age;
-        self.say(
-            content.when_stale.keeps(age),
-            Finding::WhenStale {
-                revision: content.revision,
-                age,
-                rule: content.when_stale,
-            },
-        )
+        self.say(content.when_stale.keeps(age), || Finding::WhenStale {
+            revision: content.revision,
+            age,
+            rule: content.when_stale,
+        })
     }
 }
 

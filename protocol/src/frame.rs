@@ -26,6 +26,10 @@ pub const DRAIN: &str = "drain";
 /// The capability of an edge that understands [`OriginFrame::Directory`].
 pub const DIRECTORY: &str = "directory";
 
+/// The capability of an edge that holds segments and evaluates contents for them: an entry of a segment, and a content
+/// that names one, is nothing that an edge without it can read.
+pub const SEGMENTS: &str = "segments";
+
 /// From edge to origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EdgeFrame {

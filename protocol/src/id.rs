@@ -126,6 +126,10 @@ slug!(
     EventId, 100, "lower-case letters, digits and hyphens", slug_char
 );
 slug!(
+    /// A segment of players, such as `vip-tier-1`.
+    SegmentId, 100, "lower-case letters, digits and hyphens", slug_char
+);
+slug!(
     /// A region, such as `us-east`.
     RegionId, 64, "lower-case letters, digits and hyphens", slug_char
 );

@@ -17,6 +17,7 @@ pub mod position;
 pub mod trust;
 pub mod version;
 
+pub mod attribute;
 pub mod build;
 pub mod conditions;
 pub mod entry;
@@ -24,6 +25,7 @@ pub mod filter;
 pub mod json_text;
 pub mod model;
 pub mod schedule;
+pub mod segment;
 pub mod state;
 
 pub mod bucketing;

@@ -12,6 +12,23 @@ pub const MAX_JSON_DEPTH: usize = 56;
 /// Occurrences of one assignment: 60 days ahead, at most one every 90 minutes.
 pub const MAX_OCCURRENCES: usize = 1_000;
 
+/// Players that a segment names one by one, on each of its two lists: what somebody types or pastes. With identifiers
+/// of 100 bytes both lists are 1 MB, so a few such segments fit a row.
+pub const MAX_LISTED: usize = 5_000;
+
+/// Countries, platforms, and values of one custom criterion of a segment: there are 249 countries.
+pub const MAX_ALTERNATIVES: usize = 300;
+
+/// Custom criteria of a segment: as many as a player may have attributes.
+pub const MAX_CUSTOM_CRITERIA: usize = 32;
+
+/// Bytes of a player's id, of an attribute's name and of its value where a segment names them: as much as a game server
+/// may say of a player.
+pub const MAX_NAME: usize = 200;
+
+/// Segments that a revision names, on each of its two lists.
+pub const MAX_SEGMENTS: usize = 100;
+
 /// Removals that a state remembers. At 100 removals a second a receiver may be away for 100 s and
 /// still be served by delta; at the usual few an hour, for months.
 pub const MAX_TOMBSTONES: usize = 10_000;
@@ -21,8 +38,8 @@ pub const MAX_TOMBSTONES: usize = 10_000;
 pub const MAX_ROW: usize = 4 * 1024 * 1024;
 
 /// What the entries of one row or chunk may take in memory. Four times their bytes, so that small
-/// entries (24 bytes for a tag of one letter, 216 for a removal of three) do not multiply what a peer
-/// sent: room for 75,000 entries, where a stop of everything has 1,000.
+/// entries (24 bytes for a tag of one letter, 128 for a removal of three) do not multiply what a peer
+/// sent: room for 130,000 removals, where a stop of everything has 1,000.
 pub const MAX_DECODED: usize = 4 * MAX_ROW;
 
 /// A frame's body before compression: one row at its largest, and its envelope.

@@ -15,9 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::version::{Epoch, Version};
 
+pub use crate::attribute::Attribute;
 pub use client::{
-    AckStatus, Attribute, ClientAck, ClientHello, ClientMessage, ClientNack, Level, PlayerMessage,
-    Query, Renewal, Unwatch, Watch,
+    AckStatus, ClientAck, ClientHello, ClientMessage, ClientNack, Level, PlayerMessage, Query,
+    Renewal, Unwatch, Watch,
 };
 pub use entry::EntryMessage;
 pub use region::{DeltaMessage, SnapshotMessage};

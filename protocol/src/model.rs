@@ -1,4 +1,5 @@
-//! What a region serves: contents by (event, revision), and one assignment an event.
+//! What a region serves of events: contents by (event, revision), and one assignment an event. Who the segments that a
+//! content names hold is in [`crate::segment`].
 //!
 //! The serde form is the one of the WebSocket protocol and of the REST contract: camelCase, enums in
 //! PascalCase. The form between origin and edge is another, in [`crate::codec`].
@@ -10,7 +11,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::conditions::{Requires, WhenStale};
-use crate::id::EventId;
+use crate::id::{EventId, SegmentId};
 use crate::json_text::JsonText;
 use crate::schedule::Schedule;
 use crate::version::{BasisPoints, Revision};
@@ -124,6 +125,12 @@ pub struct Content {
     /// What becomes of it while the origin is away.
     #[serde(default, skip_serializing_if = "WhenStale::is_keep")]
     pub when_stale: WhenStale,
+    /// Only for players in one of these segments; for everybody if there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target_segments: Vec<SegmentId>,
+    /// Not for players in any of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude_segments: Vec<SegmentId>,
     /// What the game does with it.
     pub configuration: JsonText,
 }

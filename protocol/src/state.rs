@@ -11,12 +11,15 @@
 
 mod filtered;
 
+use std::sync::Arc;
+
 use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use crate::entry::{Delta, Entry, EntryKey, Snapshot, Stamped, Value};
-use crate::id::EventId;
+use crate::id::{EventId, SegmentId};
 use crate::limits::MAX_TOMBSTONES;
 use crate::model::{Assignment, Content};
+use crate::segment::{Segment, Segments};
 use crate::version::{Epoch, Revision, Version};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub struct RegionState {
     slots: RedBlackTreeMapSync<EntryKey, Slot>,
     by_version: RedBlackTreeSetSync<Place>,
     tombstones: RedBlackTreeSetSync<Place>,
+    /// The segments among the slots, as evaluation looks them up.
+    segments: Segments,
     /// When each event's labels last changed.
     relabelled: RedBlackTreeMapSync<EventId, Version>,
     /// From which version on that is known.
@@ -97,6 +102,7 @@ impl RegionState {
             slots: RedBlackTreeMapSync::new_sync(),
             by_version: RedBlackTreeSetSync::new_sync(),
             tombstones: RedBlackTreeSetSync::new_sync(),
+            segments: Segments::default(),
             relabelled: RedBlackTreeMapSync::new_sync(),
             labels_since: Version::ZERO,
         }
@@ -209,6 +215,11 @@ impl RegionState {
             self.by_version.remove_mut(&place);
             self.tombstones.remove_mut(&place);
         }
+        match (&entry, &key) {
+            (Entry::Put(Value::Segment(segment)), _) => self.segments.put(Arc::clone(segment)),
+            (Entry::Removal(_), EntryKey::Segment(id)) => self.segments.remove(id),
+            _ => {}
+        }
         let value = match entry {
             Entry::Put(value) => Some(value),
             Entry::Removal(_) => {
@@ -288,7 +299,7 @@ impl RegionState {
     pub fn assignments(&self) -> impl Iterator<Item = &Assignment> {
         self.values().filter_map(|(_, value)| match value {
             Value::Assignment(assignment) => Some(&**assignment),
-            Value::Content(_) => None,
+            Value::Segment(_) | Value::Content(_) => None,
         })
     }
 
@@ -303,7 +314,7 @@ impl RegionState {
     pub fn assignment(&self, event: &EventId) -> Option<&Assignment> {
         match self.value(&EntryKey::Assignment(event.clone()))? {
             Value::Assignment(assignment) => Some(assignment),
-            Value::Content(_) => None,
+            Value::Segment(_) | Value::Content(_) => None,
         }
     }
 
@@ -312,8 +323,20 @@ impl RegionState {
     pub fn content(&self, event: &EventId, revision: Revision) -> Option<&Content> {
         match self.value(&EntryKey::Content(event.clone(), revision))? {
             Value::Content(content) => Some(content),
-            Value::Assignment(_) => None,
+            Value::Segment(_) | Value::Assignment(_) => None,
         }
+    }
+
+    /// The segments.
+    #[must_use]
+    pub fn segments(&self) -> &Segments {
+        &self.segments
+    }
+
+    /// One segment.
+    #[must_use]
+    pub fn segment(&self, id: &SegmentId) -> Option<&Segment> {
+        self.segments.get(id)
     }
 
     /// Whether every content that an event's assignment names is there.

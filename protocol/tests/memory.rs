@@ -115,7 +115,25 @@ fn dense_elements() -> Vec<(&'static str, Vec<u8>)> {
     let localized = [CONTENT[0], &[0], &texts, &languages, &[0, 2, b'{', b'}']].concat();
     let occurrences: Vec<u8> = (0..60_u8).flat_map(|i| [i * 4, i * 4 + 2]).collect();
     let scheduled = [&[1, 1, b'e', 0, 0, 0, 60], occurrences.as_slice(), &[0, 0]].concat();
+    // A segment up to its list of excluded players, with texts of three bytes so that each is another.
+    let listed: Vec<u8> = (0..60_000_u16)
+        .flat_map(|player| {
+            [
+                2,
+                b'0' + (player / 100 % 70).to_le_bytes()[0],
+                b' ' + (player % 90).to_le_bytes()[0],
+            ]
+        })
+        .collect();
+    let players = number(60_000);
+    let segment = |list: &[u8]| [&[4, 1, b's', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0], list, &[0]].concat();
     vec![
+        ("segments", segment(&[0])),
+        (
+            "listed players",
+            segment(&[players.as_slice(), &listed].concat()),
+        ),
+        ("removed segments", vec![5, 1, b's']),
         ("removals", vec![3, 1, b'e']),
         ("removed contents", vec![2, 1, b'e', 0]),
         ("assignments", vec![1, 1, b'e', 0, 0, 0, 0, 0, 0]),

@@ -140,6 +140,8 @@ mod tests {
             localizations: BTreeMap::new(),
             requires: Default::default(),
             when_stale: WhenStale::Keep,
+            target_segments: Vec::new(),
+            exclude_segments: Vec::new(),
             configuration: JsonText::empty_object(),
         }
     }

@@ -62,6 +62,7 @@ fn joined(
     if (whole.epoch, whole.to) != (piece.epoch, piece.to) {
         return Err(malformed("pieces of two snapshots".to_owned()));
     }
+    whole.segments.extend(piece.segments);
     whole.contents.extend(piece.contents);
     whole.assignments.extend(piece.assignments);
     whole.unread.extend(piece.unread);

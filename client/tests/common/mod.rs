@@ -272,6 +272,8 @@ pub(crate) fn content(event: &str, revision: u32) -> Content {
         localizations: Default::default(),
         requires: Default::default(),
         when_stale: Default::default(),
+        target_segments: Vec::new(),
+        exclude_segments: Vec::new(),
         configuration: JsonText::empty_object(),
     }
 }
@@ -300,6 +302,7 @@ pub(crate) fn snapshot(epoch: Epoch, to: u64, events: &[&str]) -> ServerMessage 
         committed_at: None,
         index: 0,
         last: true,
+        segments: Vec::new(),
         contents: events.iter().map(|event| content(event, 1)).collect(),
         assignments: events.iter().map(|event| assignment(event, 1)).collect(),
         degraded: false,

@@ -25,6 +25,7 @@ use liveevents_protocol::evaluate::{Asker, Moment, Offer, Outcome, evaluate};
 use liveevents_protocol::filter::Filter;
 use liveevents_protocol::id::EventId;
 use liveevents_protocol::model::Assignment;
+use liveevents_protocol::segment::Segments;
 use liveevents_protocol::state::RegionState;
 use liveevents_protocol::version::Revision;
 
@@ -43,6 +44,9 @@ type Block = Vec<Arc<Ready>>;
 pub(crate) struct Offers {
     /// In order; none is empty.
     blocks: Vec<Arc<Block>>,
+    /// The segments that the events name. They change by themselves: an event is the same when one of its segments is
+    /// another.
+    segments: Segments,
 }
 
 /// One event: what one region serves of it, and the contents to choose from.
@@ -79,13 +83,14 @@ impl Offers {
                     let held = held.get(&assignment.event_id).copied();
                     Some(Ready::of(state, assignment, held))
                 }
-                Value::Content(_) => None,
+                Value::Segment(_) | Value::Content(_) => None,
             })
             .collect();
         events.sort_unstable_by(|a, b| a.place().cmp(&b.place()));
         let blocks = events.chunks(BLOCK).map(|block| Arc::new(block.to_vec()));
         Self {
             blocks: blocks.collect(),
+            segments: state.segments().clone(),
         }
     }
 
@@ -95,9 +100,10 @@ impl Offers {
         let changes = next.since(state.version())?.entries;
         let events: BTreeSet<EventId> = changes
             .into_iter()
-            .map(|stamped| stamped.entry.key().event().clone())
+            .filter_map(|stamped| stamped.entry.key().event().cloned())
             .collect();
         let mut offers = self.clone();
+        offers.segments = next.segments().clone();
         for event in &events {
             let key = EntryKey::Assignment(event.clone());
             let held = match state.value(&key) {
@@ -105,7 +111,7 @@ impl Offers {
                     let priority = priority(state, assignment);
                     offers.take((Reverse(priority), event))
                 }
-                Some(Value::Content(_)) | None => None,
+                Some(Value::Segment(_) | Value::Content(_)) | None => None,
             };
             if let Some(Value::Assignment(assignment)) = next.value(&key) {
                 offers.put(Ready::of(next, assignment, held.as_ref()));
@@ -122,6 +128,17 @@ impl Offers {
     /// How many events.
     pub(crate) fn len(&self) -> usize {
         self.blocks.iter().map(|block| block.len()).sum()
+    }
+
+    /// One of the events as evaluation wants it.
+    pub(crate) fn offer<'a>(&'a self, ready: &'a Ready) -> Offer<'a> {
+        Offer {
+            assignment: &ready.assignment,
+            live: ready.live.as_deref().map(Printed::content),
+            candidate: ready.candidate.as_deref().map(Printed::content),
+            salted: Some(&ready.salted),
+            segments: Some(&self.segments),
+        }
     }
 
     /// What somebody is shown at a moment.
@@ -143,7 +160,7 @@ impl Offers {
         let mut shown = Vec::with_capacity(TYPICAL);
         let mut in_order = true;
         for ready in self.iter().filter(|ready| wanted(ready)) {
-            let Some(printed) = ready.chosen(evaluate(ready.offer(), asker, at)) else {
+            let Some(printed) = ready.chosen(evaluate(self.offer(ready), asker, at)) else {
                 continue;
             };
             in_order &= printed.content().priority == ready.priority;
@@ -259,16 +276,6 @@ impl Ready {
         &self.assignment.event_id
     }
 
-    /// As evaluation wants it.
-    pub(crate) fn offer(&self) -> Offer<'_> {
-        Offer {
-            assignment: &self.assignment,
-            live: self.live.as_deref().map(Printed::content),
-            candidate: self.candidate.as_deref().map(Printed::content),
-            salted: Some(&self.salted),
-        }
-    }
-
     fn passes(&self, filter: &Filter) -> bool {
         let mut contents = [&self.live, &self.candidate].into_iter().flatten();
         filter.names(self.event())
@@ -295,6 +302,7 @@ impl Ready {
             | Outcome::Closed { .. }
             | Outcome::Nothing
             | Outcome::WrongBuild(_)
+            | Outcome::OutsideSegments(_)
             | Outcome::Stale(_) => None,
         }
     }

@@ -157,7 +157,8 @@ impl Board {
             News::Later(state) => match state.since(self.state.version()) {
                 Some(delta) if delta.epoch == self.state.epoch() => {
                     let events = delta.entries.iter();
-                    let changed = events.map(|Stamped { entry, .. }| entry.key().event().clone());
+                    let changed =
+                        events.filter_map(|Stamped { entry, .. }| entry.key().event().cloned());
                     (state, changed.collect())
                 }
                 _ => (state, self.all_and_those_of(state)),

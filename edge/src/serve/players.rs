@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use axum::extract::State;
 use axum::response::Response;
+use liveevents_protocol::attribute::Attributes;
 use liveevents_protocol::evaluate::{Asker, Explanation, Keys, Moment, explain};
 use liveevents_protocol::model::BucketBy;
 use liveevents_service::http::{ApiError, Caller};
@@ -84,6 +85,7 @@ fn answer(asked: &Asked, view: &View) -> Result<Response, ApiError> {
     let asker = Asker {
         keys: Keys(&keys),
         build: asked.build,
+        attributes: Attributes::default(),
     };
     let at = view.at;
     let offers = view.published.offers();
@@ -115,7 +117,7 @@ fn told(asked: &Asked, view: &View, shown: &Shown<'_>) -> Result<Vec<u8>, ApiErr
 fn explanations<'a>(offers: &'a Offers, asker: &'a Asker<'a>, at: Moment) -> Vec<Explanation<'a>> {
     let events = offers.iter();
     events
-        .map(|ready| explain(ready.offer(), asker, at))
+        .map(|ready| explain(offers.offer(ready), asker, at))
         .collect()
 }
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use liveevents_protocol::entry::Value;
 use liveevents_protocol::id::RegionId;
 use liveevents_protocol::model::{Assignment, Content};
+use liveevents_protocol::segment::Segment;
 use liveevents_service::http::{ApiError, Caller, Path};
 use liveevents_service::token::Role;
 use serde::Serialize;
@@ -22,6 +23,8 @@ use crate::limits::INLINE_ENTRIES;
 struct Served<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     committed_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    segments: Vec<&'a Segment>,
     contents: Vec<&'a Content>,
     assignments: Vec<&'a Assignment>,
 }
@@ -77,11 +80,13 @@ pub(super) async fn events(
 fn print(region: &RegionId, view: &View) -> Result<Vec<u8>, ApiError> {
     let mut served = Served {
         committed_at: view.published.committed_at(),
+        segments: Vec::new(),
         contents: Vec::new(),
         assignments: Vec::new(),
     };
     for (_, value) in view.published.state().values() {
         match value {
+            Value::Segment(segment) => served.segments.push(segment),
             Value::Content(content) => served.contents.push(content),
             Value::Assignment(assignment) => served.assignments.push(assignment),
         }

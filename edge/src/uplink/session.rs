@@ -19,7 +19,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use liveevents_protocol::codec::{self, FrameDecoder, RawFrame};
 use liveevents_protocol::frame::{
-    DIRECTORY, DRAIN, EdgeFrame, Hello, OriginFrame, Quarantined, Rows, SnapshotChunk,
+    DIRECTORY, DRAIN, EdgeFrame, Hello, OriginFrame, Quarantined, Rows, SEGMENTS, SnapshotChunk,
 };
 use liveevents_protocol::id::RegionId;
 use liveevents_protocol::limits::{HEARTBEAT, LIVE_WITHIN, MAX_BODY};
@@ -180,7 +180,7 @@ impl<'a> Session<'a> {
             boot: identity.boot,
             token: identity.token.expose_secret().to_owned(),
             build: env!("CARGO_PKG_VERSION").to_owned(),
-            capabilities: vec![DRAIN.to_owned(), DIRECTORY.to_owned()],
+            capabilities: [DRAIN, DIRECTORY, SEGMENTS].map(str::to_owned).to_vec(),
             address: identity.address.clone(),
             regions: regions.collect(),
         }

@@ -86,6 +86,8 @@ pub fn content(name: &str, revision: u32) -> Content {
         localizations: [("de".to_owned(), german)].into(),
         requires: Default::default(),
         when_stale: Default::default(),
+        target_segments: Vec::new(),
+        exclude_segments: Vec::new(),
         configuration: JsonText::new(format!(r#"{{"multipliers":{{"xp":{revision}}}}}"#)).unwrap(),
     }
 }

@@ -129,6 +129,11 @@ fn entry(entry: &Entry) -> Option<String> {
     match entry {
         Entry::Put(Value::Assignment(assignment)) => Some(assigned(assignment)),
         Entry::Removal(EntryKey::Assignment(event)) => Some(format!("{event} is gone")),
+        Entry::Put(Value::Segment(segment)) => Some(format!(
+            "segment {} is revision {}",
+            segment.id, segment.revision
+        )),
+        Entry::Removal(EntryKey::Segment(segment)) => Some(format!("segment {segment} is gone")),
         // Contents come and go with the assignments that need them.
         Entry::Put(Value::Content(_)) | Entry::Removal(EntryKey::Content(..)) => None,
     }

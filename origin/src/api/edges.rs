@@ -12,7 +12,7 @@ use axum::routing::{delete, get, post};
 use jiff::Timestamp;
 use liveevents_protocol::entry::EntryKey;
 use liveevents_protocol::frame::DRAIN;
-use liveevents_protocol::id::{EdgeId, EventId, RegionId};
+use liveevents_protocol::id::{EdgeId, EventId, RegionId, SegmentId};
 use liveevents_protocol::version::{Epoch, Revision, Version};
 use liveevents_service::http::{ApiError, Caller, Json, Path};
 use serde::Serialize;
@@ -105,7 +105,11 @@ struct DegradedView {
 #[serde(rename_all = "camelCase")]
 pub(super) struct QuarantinedView {
     edge_id: EdgeId,
-    event_id: EventId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_id: Option<EventId>,
+    /// In place of an event, if it is a segment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segment_id: Option<SegmentId>,
     /// Of a content; none for an assignment.
     revision: Option<Revision>,
     version: Version,
@@ -117,10 +121,14 @@ impl From<Quarantined> for QuarantinedView {
     fn from(quarantined: Quarantined) -> Self {
         Self {
             edge_id: quarantined.edge,
-            event_id: quarantined.key.event().clone(),
+            event_id: quarantined.key.event().cloned(),
+            segment_id: match &quarantined.key {
+                EntryKey::Segment(segment) => Some(segment.clone()),
+                EntryKey::Content(..) | EntryKey::Assignment(_) => None,
+            },
             revision: match quarantined.key {
                 EntryKey::Content(_, revision) => Some(revision),
-                EntryKey::Assignment(_) => None,
+                EntryKey::Segment(_) | EntryKey::Assignment(_) => None,
             },
             version: quarantined.version,
             reason: quarantined.reason,

@@ -10,8 +10,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{delete, get};
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use liveevents_protocol::attribute::{Attribute, Number};
 use liveevents_protocol::id::{RegionId, TokenId};
-use liveevents_protocol::message::Attribute;
 use liveevents_protocol::model::BucketBy;
 use liveevents_service::http::{ApiError, Caller, Checks, Json, Path, Query};
 use liveevents_service::limits::{MAX_CLAIM, MAX_TOKEN};
@@ -209,7 +209,7 @@ fn said(
         let field = format!("claims.attributes.{name:.100}");
         let value = match value {
             Value::Bool(flag) => Some(Attribute::Flag(flag)),
-            Value::Number(number) => Some(Attribute::Number(number)),
+            Value::Number(number) => Number::try_from(&number).ok().map(Attribute::Number),
             Value::String(text) if plain(&text) && text.len() <= MAX_CLAIM => {
                 Some(Attribute::Text(text))
             }

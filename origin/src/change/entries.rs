@@ -108,6 +108,8 @@ mod tests {
             localizations: BTreeMap::new(),
             requires: Default::default(),
             when_stale: Default::default(),
+            target_segments: Vec::new(),
+            exclude_segments: Vec::new(),
             configuration: JsonText::empty_object(),
         }
     }

@@ -89,6 +89,7 @@ fn shows_what_it_should(assignment: &Assignment) -> bool {
         live: live.as_ref(),
         candidate: candidate.as_ref(),
         salted: None,
+        segments: None,
     };
     let anybody = [(name, "anybody")];
     let outcome = evaluate(offer, &Keys(&anybody).into(), Moment::fresh(first.opens));
@@ -109,6 +110,8 @@ fn demanding_nothing(event: &EventId, revision: Revision) -> Content {
         localizations: BTreeMap::new(),
         requires: Requires::default(),
         when_stale: WhenStale::default(),
+        target_segments: Vec::new(),
+        exclude_segments: Vec::new(),
         configuration: JsonText::empty_object(),
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use liveevents_protocol::conditions::{Requires, WhenStale};
-use liveevents_protocol::id::EventId;
+use liveevents_protocol::id::{EventId, SegmentId};
 use liveevents_protocol::json_text::JsonText;
 use liveevents_protocol::model::{BucketBy, Content, EventType, Localization};
 use liveevents_protocol::version::Revision;
@@ -57,9 +57,9 @@ pub struct Document {
     /// Whether it is shown when news have not come for long.
     pub when_stale: WhenStale,
     /// Whom it is for: players of any of these, or everybody if there are none.
-    pub target_segments: Vec<String>,
+    pub target_segments: Vec<SegmentId>,
     /// Whom it is not for, whatever else they are.
-    pub exclude_segments: Vec<String>,
+    pub exclude_segments: Vec<SegmentId>,
     /// Whether it may be served beside another event of its category.
     pub allow_overlap: bool,
 }
@@ -102,9 +102,11 @@ impl Document {
         check::bucket_by(&mut faults, bucket_by);
         let requires = conditions::requires(&mut faults, fields.requires.as_ref());
         let when_stale = conditions::when_stale(&mut faults, fields.when_stale.as_ref());
-        let target_segments = fields.target_segments.clone().unwrap_or_default();
-        let exclude_segments = fields.exclude_segments.clone().unwrap_or_default();
-        check::segments(&mut faults, &target_segments, &exclude_segments);
+        let (target_segments, exclude_segments) = check::segments(
+            &mut faults,
+            fields.target_segments.as_deref().unwrap_or_default(),
+            fields.exclude_segments.as_deref().unwrap_or_default(),
+        );
         check::size(&mut faults, fields);
 
         match (name, event_type, timing) {
@@ -165,8 +167,8 @@ impl Document {
             bucket_by: Some(self.bucket_by.0.clone()),
             requires: Some(conditions::requires_fields(&self.requires)),
             when_stale: Some(json!(self.when_stale)),
-            target_segments: Some(self.target_segments.clone()),
-            exclude_segments: Some(self.exclude_segments.clone()),
+            target_segments: Some(names(&self.target_segments)),
+            exclude_segments: Some(names(&self.exclude_segments)),
             allow_overlap: Some(self.allow_overlap),
             ..EventFields::default()
         })
@@ -203,9 +205,15 @@ impl Document {
             localizations: self.localizations.clone(),
             requires: self.requires,
             when_stale: self.when_stale,
+            target_segments: self.target_segments.clone(),
+            exclude_segments: self.exclude_segments.clone(),
             configuration: self.configuration.clone(),
         }
     }
+}
+
+fn names(segments: &[SegmentId]) -> Vec<String> {
+    segments.iter().map(ToString::to_string).collect()
 }
 
 fn parse_timing(

@@ -202,6 +202,8 @@ pub(crate) async fn write(conn: &mut PgConnection, rows: &[RegionRow]) -> Result
         for entry in &row.entries {
             match entry {
                 Entry::Put(Value::Assignment(assignment)) => puts.push(row, assignment),
+                // What is in effect of a segment is written where it is published.
+                Entry::Put(Value::Segment(_)) => {}
                 Entry::Put(Value::Content(_)) => contents.push(row, &entry.key()),
                 Entry::Removal(key) => removals.push(row, key),
             }
@@ -299,12 +301,13 @@ struct Keys {
 
 impl Keys {
     fn push(&mut self, row: &RegionRow, key: &EntryKey) {
+        let Some(event) = key.event() else { return };
         self.regions.push(row.region.to_string());
         self.versions.push(stored(row.version));
-        self.events.push(key.event().to_string());
+        self.events.push(event.to_string());
         self.revisions.push(match key {
             EntryKey::Content(_, revision) => Some(stored_revision(*revision)),
-            EntryKey::Assignment(_) => None,
+            EntryKey::Segment(_) | EntryKey::Assignment(_) => None,
         });
     }
 }

@@ -189,11 +189,18 @@ pub async fn record_degraded(
     let entries: Vec<(&Degraded, &Quarantined)> = lists
         .iter()
         .flat_map(|list| list.entries.iter().map(move |entry| (*list, entry)))
+        .filter(|(_, entry)| entry.key.event().is_some())
         .collect();
     let edges = each(&entries, |(list, _)| list.edge.to_string());
     let regions = each(&entries, |(list, _)| list.region.to_string());
     let kinds = each(&entries, |(_, entry)| parts(&entry.key).0.to_owned());
-    let events = each(&entries, |(_, entry)| entry.key.event().to_string());
+    let events = each(&entries, |(_, entry)| {
+        entry
+            .key
+            .event()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    });
     let revisions = each(&entries, |(_, entry)| parts(&entry.key).1);
     sqlx::query!(
         "DELETE FROM quarantined_entries q
@@ -253,6 +260,7 @@ fn buckets(delays: &Delays) -> Value {
 /// A key as kind and revision.
 fn parts(key: &EntryKey) -> (&'static str, Option<i32>) {
     match key {
+        EntryKey::Segment(_) => ("Segment", None),
         EntryKey::Assignment(_) => ("Assignment", None),
         EntryKey::Content(_, revision) => ("Content", Some(column(*revision))),
     }

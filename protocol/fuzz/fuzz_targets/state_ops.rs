@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use liveevents_protocol::entry::{Delta, Entry, EntryKey, Stamped, Value};
-use liveevents_protocol::id::EventId;
+use liveevents_protocol::id::{EventId, SegmentId};
 use liveevents_protocol::json_text::JsonText;
 use liveevents_protocol::model::{Assignment, Content, EventType, Suspension};
 use liveevents_protocol::schedule::Schedule;
+use liveevents_protocol::segment::Segment;
 use liveevents_protocol::state::RegionState;
 use liveevents_protocol::version::{Epoch, Revision, Version};
 use uuid::Uuid;
@@ -51,11 +52,15 @@ enum Kind {
     Assignment(Option<u8>),
     NoContent,
     NoAssignment,
+    Segment,
+    NoSegment,
 }
 
 impl Change {
     fn entry(&self) -> Entry {
-        let event_id = EventId::new(["a", "b", "c", "d"][usize::from(self.event % 4)]).unwrap();
+        let id = ["a", "b", "c", "d"][usize::from(self.event % 4)];
+        let event_id = EventId::new(id).unwrap();
+        let segment_id = SegmentId::new(id).unwrap();
         let revision = Revision(u32::from(self.revision % 4));
         match &self.kind {
             Kind::Content(name) => Content {
@@ -70,6 +75,8 @@ impl Change {
                 localizations: BTreeMap::new(),
                 requires: Default::default(),
                 when_stale: Default::default(),
+                target_segments: Vec::new(),
+                exclude_segments: Vec::new(),
                 configuration: JsonText::empty_object(),
             }
             .into(),
@@ -82,6 +89,13 @@ impl Change {
                 suspension: Suspension::default(),
             }
             .into(),
+            Kind::Segment => Segment {
+                id: segment_id,
+                revision,
+                criteria: Default::default(),
+            }
+            .into(),
+            Kind::NoSegment => Entry::Removal(EntryKey::Segment(segment_id)),
             Kind::NoContent => Entry::Removal(EntryKey::Content(event_id, revision)),
             Kind::NoAssignment => Entry::Removal(EntryKey::Assignment(event_id)),
         }

@@ -7,6 +7,7 @@ mod convert;
 mod list;
 mod raw;
 mod report;
+mod segment;
 mod trust;
 
 use bincode::{Decode, Encode};
@@ -18,7 +19,8 @@ use crate::limits::{MAX_BODY, MAX_HELLO, MAX_REPORT, MAX_ROW};
 use crate::trust::TrustBundle;
 use crate::version::Version;
 
-use list::List;
+use list::{Apart, List};
+use segment::WireSegment;
 use trust::WireSignedTrust;
 
 pub use raw::RawEntry;
@@ -110,10 +112,12 @@ struct WireStamped {
 
 #[derive(Encode, Decode)]
 enum WireEntry {
-    Content(WireContent),
+    Content(Apart<WireContent>),
     Assignment(WireAssignment),
     RemoveContent { event: String, revision: u32 },
     RemoveAssignment { event: String },
+    Segment(Apart<WireSegment>),
+    RemoveSegment { segment: String },
 }
 
 #[derive(Encode, Decode)]
@@ -127,13 +131,27 @@ struct WireContent {
     priority: i32,
     tags: List<String>,
     localizations: List<WireLocalization>,
-    /// None is none of them.
-    conditions: Option<Box<WireConditions>>,
+    conditions: WireConditions,
     configuration: String,
 }
 
+/// In the place of what first was an optional struct, and lies on the wire as that did.
 #[derive(Encode, Decode)]
-struct WireConditions {
+enum WireConditions {
+    None,
+    Plain(Box<WireDemands>),
+    Segmented(Box<WireSegmented>),
+}
+
+#[derive(Encode, Decode)]
+struct WireSegmented {
+    demands: WireDemands,
+    targets: List<String>,
+    excludes: List<String>,
+}
+
+#[derive(Encode, Decode)]
+struct WireDemands {
     min_build: Option<String>,
     max_build: Option<String>,
     /// Seconds; none keeps.

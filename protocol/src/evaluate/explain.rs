@@ -7,10 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use super::{Asker, Moment, Offer, Outcome, Rules, judge};
+use super::{Asker, Hear, Moment, Offer, Outcome, Rules, judge};
+use crate::attribute::Seen;
 use crate::build::Build;
 use crate::conditions::{Requires, WhenStale};
-use crate::id::EventId;
+use crate::id::{EventId, SegmentId};
+use crate::segment::{Criterion, Demand, Membership};
 use crate::version::{BasisPoints, Revision};
 
 /// What became of one event for one asker, and why.
@@ -29,7 +31,7 @@ pub struct Explanation<'a> {
 }
 
 /// One rule that was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step<'a> {
     /// What it looked at.
     #[serde(flatten)]
@@ -40,7 +42,7 @@ pub struct Step<'a> {
 }
 
 /// What a rule saw.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "rule", rename_all_fields = "camelCase")]
 pub enum Finding<'a> {
     /// Not paused, and not stopped.
@@ -70,6 +72,17 @@ pub enum Finding<'a> {
         build: Option<Build>,
         /// What is demanded.
         demanded: Requires,
+    },
+    /// For the player's segments. Not asked of a revision that names none.
+    Segments {
+        /// Whose demand it is.
+        revision: Revision,
+        /// One of these must have the player, if there is any.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        targets: Vec<Asked<'a>>,
+        /// None of these may.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        excludes: Vec<Asked<'a>>,
     },
     /// Among those that the candidate is tried on.
     Exposure {
@@ -105,11 +118,85 @@ pub enum Finding<'a> {
     },
 }
 
+/// What a segment says of a player.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Asked<'a> {
+    /// Which segment.
+    pub segment_id: &'a SegmentId,
+    /// The revision of it that is held; none if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Revision>,
+    /// Whether the player belongs to it, and by what.
+    pub membership: Membership,
+    /// Its criteria, where they were asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub criteria: Vec<Weighed<'a>>,
+}
+
+/// One criterion, and the value that it saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Weighed<'a> {
+    /// The attribute's name.
+    pub attribute: &'a str,
+    /// What is demanded of it.
+    pub demanded: Demand<'a>,
+    /// Its value; none if it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen<'a>>,
+    /// Whether it is as demanded.
+    pub holds: bool,
+}
+
+/// What segments say of who asks.
+pub(super) fn asked<'a>(
+    offer: Offer<'a>,
+    segments: &'a [SegmentId],
+    asker: &Asker<'a>,
+) -> Vec<Asked<'a>> {
+    let ask = |segment_id: &'a SegmentId| {
+        let membership = offer.membership(segment_id, asker);
+        let held = offer.segments.and_then(|held| held.get(segment_id));
+        let were_asked = matches!(
+            membership,
+            Membership::Meets | Membership::Fails | Membership::Unknown
+        );
+        let criteria = held.into_iter().filter(|_| were_asked);
+        let criteria = criteria.flat_map(|segment| segment.criteria.each());
+        let weigh = |criterion: Criterion<'a>| {
+            let seen = asker.attributes.find(criterion.attribute);
+            Weighed {
+                attribute: criterion.attribute,
+                demanded: criterion.demand,
+                seen,
+                holds: criterion.holds(seen),
+            }
+        };
+        Asked {
+            segment_id,
+            revision: held.map(|segment| segment.revision),
+            membership,
+            criteria: criteria.map(weigh).collect(),
+        }
+    };
+    segments.iter().map(ask).collect()
+}
+
+impl<'a> Hear<'a> for &mut Vec<Step<'a>> {
+    fn hear(&mut self, admits: bool, finding: impl FnOnce() -> Finding<'a>) {
+        self.push(Step {
+            finding: finding(),
+            admits,
+        });
+    }
+}
+
 /// Judges one event as [`super::evaluate`] does, and says how.
 #[must_use]
 pub fn explain<'a>(offer: Offer<'a>, asker: &'a Asker<'a>, at: Moment) -> Explanation<'a> {
     let mut rules = Vec::new();
-    let outcome = judge(offer, &mut Rules::new(asker, at, |step| rules.push(step)));
+    let outcome = judge(offer, &mut Rules::new(asker, at, &mut rules));
     Explanation {
         event_id: &offer.assignment.event_id,
         outcome,
@@ -127,6 +214,7 @@ impl Outcome {
             Self::Closed { .. } => "Closed",
             Self::Nothing => "Nothing",
             Self::WrongBuild(_) => "WrongBuild",
+            Self::OutsideSegments(_) => "OutsideSegments",
             Self::Stale(_) => "Stale",
             Self::Live(_) => "Live",
             Self::Candidate(_) => "Candidate",

@@ -1,12 +1,14 @@
 //! Every rule, their order, and the published cases.
 
 mod explain;
+mod segments;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use super::*;
+use crate::attribute::Attribute;
 use crate::bucketing::bucket;
 use crate::conditions::{Requires, WhenStale};
 use crate::entry::{Delta, Entry};
@@ -14,6 +16,7 @@ use crate::id::EventId;
 use crate::json_text::JsonText;
 use crate::model::{BucketBy, EventType, Suspension};
 use crate::schedule::{Occurrence, Schedule};
+use crate::segment::Segment;
 use crate::version::{BasisPoints, Epoch, Version};
 
 const LIVE: Revision = Revision(1);
@@ -32,6 +35,7 @@ fn judge(assignment: &Assignment, keys: Keys<'_>, now: Timestamp) -> Outcome {
         live: live.as_ref(),
         candidate: candidate.as_ref(),
         salted: None,
+        segments: None,
     };
     evaluate(offer, &keys.into(), Moment::fresh(now))
 }
@@ -257,6 +261,8 @@ fn plain(id: &str, revision: Revision, priority: i32) -> Content {
         localizations: BTreeMap::new(),
         requires: Requires::default(),
         when_stale: WhenStale::Keep,
+        target_segments: Vec::new(),
+        exclude_segments: Vec::new(),
         configuration: JsonText::empty_object(),
     }
 }
@@ -383,6 +389,12 @@ struct Case {
     /// Since the origin was last heard.
     #[serde(default)]
     age_seconds: u64,
+    /// What is known of the player.
+    #[serde(default)]
+    attributes: BTreeMap<String, Attribute>,
+    /// Those that are held.
+    #[serde(default)]
+    segments: Vec<Segment>,
     /// Of each revision that demands something.
     #[serde(default)]
     contents: BTreeMap<u32, Demands>,
@@ -394,6 +406,8 @@ struct Case {
 struct Demands {
     requires: Requires,
     when_stale: WhenStale,
+    target_segments: Vec<SegmentId>,
+    exclude_segments: Vec<SegmentId>,
 }
 
 impl Case {
@@ -402,6 +416,12 @@ impl Case {
         Content {
             requires: demands.map(|d| d.requires).unwrap_or_default(),
             when_stale: demands.map(|d| d.when_stale).unwrap_or_default(),
+            target_segments: demands
+                .map(|d| d.target_segments.clone())
+                .unwrap_or_default(),
+            exclude_segments: demands
+                .map(|d| d.exclude_segments.clone())
+                .unwrap_or_default(),
             ..plain("event", revision, 0)
         }
     }
@@ -432,15 +452,18 @@ fn agrees_with_the_published_cases() {
         let live = assignment.live.map(|revision| case.content(revision));
         let candidate = assignment.candidate.as_ref();
         let candidate = candidate.map(|candidate| case.content(candidate.revision));
+        let segments: Segments = case.segments.iter().cloned().collect();
         let offer = Offer {
             assignment,
             live: live.as_ref(),
             candidate: candidate.as_ref(),
             salted: None,
+            segments: Some(&segments),
         };
         let asker = Asker {
             keys: Keys(&keys),
             build: case.build,
+            attributes: Attributes::new(&case.attributes),
         };
         let at = Moment {
             now: case.now,
@@ -452,6 +475,7 @@ fn agrees_with_the_published_cases() {
             Outcome::Closed { opens } => ("Closed", None, opens),
             Outcome::Nothing => ("Nothing", None, None),
             Outcome::WrongBuild(revision) => ("WrongBuild", Some(revision), None),
+            Outcome::OutsideSegments(revision) => ("OutsideSegments", Some(revision), None),
             Outcome::Stale(revision) => ("Stale", Some(revision), None),
             Outcome::Live(revision) => ("Live", Some(revision), None),
             Outcome::Candidate(revision) => ("Candidate", Some(revision), None),
@@ -464,5 +488,5 @@ fn agrees_with_the_published_cases() {
         assert_eq!(got, case.outcome, "{}", case.name);
         kinds.insert(kind);
     }
-    assert!(vectors.cases.len() >= 36 && kinds.len() == 7);
+    assert!(vectors.cases.len() >= 48 && kinds.len() == 8);
 }

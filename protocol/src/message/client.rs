@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Cursor, MessageError, Tag, print};
+use crate::attribute::Attribute;
 use crate::build::Build;
 use crate::filter::Filter;
 use crate::id::{EventId, RegionId};
@@ -128,18 +129,6 @@ pub struct ClientNack {
     pub revision: Option<Revision>,
     /// Why, for people.
     pub reason: String,
-}
-
-/// A value that a rule may look at.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Attribute {
-    /// Yes or no.
-    Flag(bool),
-    /// A number.
-    Number(serde_json::Number),
-    /// A text.
-    Text(String),
 }
 
 /// A player, and all that decides what the player is shown.

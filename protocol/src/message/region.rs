@@ -7,6 +7,7 @@ use super::EntryMessage;
 use super::unread::{Listed, Unread};
 use crate::entry::{Delta, Entry, Snapshot, Stamped, Value};
 use crate::model::{Assignment, Content};
+use crate::segment::Segment;
 use crate::version::{Epoch, Version};
 
 /// The whole region as of a version, or a piece of it: pieces follow each other from `index` 0 to the `last`, and count
@@ -27,6 +28,9 @@ pub struct SnapshotMessage {
     pub index: u32,
     /// Whether it completes the snapshot.
     pub last: bool,
+    /// Segments that contents name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub segments: Vec<Segment>,
     /// Revisions' contents.
     pub contents: Vec<Content>,
     /// What is served.
@@ -53,6 +57,8 @@ struct ReadSnapshot {
     committed_at: Option<Timestamp>,
     index: u32,
     last: bool,
+    #[serde(default)]
+    segments: Listed<Segment>,
     contents: Listed<Content>,
     assignments: Listed<Assignment>,
     #[serde(default)]
@@ -62,6 +68,7 @@ struct ReadSnapshot {
 impl From<ReadSnapshot> for SnapshotMessage {
     fn from(read: ReadSnapshot) -> Self {
         let mut unread = read.contents.unread;
+        unread.extend(read.segments.unread);
         unread.extend(read.assignments.unread);
         Self {
             epoch: read.epoch,
@@ -70,6 +77,7 @@ impl From<ReadSnapshot> for SnapshotMessage {
             committed_at: read.committed_at,
             index: read.index,
             last: read.last,
+            segments: read.segments.read,
             contents: read.contents.read,
             assignments: read.assignments.read,
             degraded: read.degraded,
@@ -135,9 +143,10 @@ impl SnapshotMessage {
     /// Of a region's state, in one piece. Removals are left out: a game server tells nobody a delta.
     #[must_use]
     pub fn new(snapshot: Snapshot, time: Timestamp, committed_at: Option<Timestamp>) -> Self {
-        let (mut contents, mut assignments) = (Vec::new(), Vec::new());
+        let (mut segments, mut contents, mut assignments) = (Vec::new(), Vec::new(), Vec::new());
         for stamped in snapshot.entries {
             match stamped.entry {
+                Entry::Put(Value::Segment(segment)) => segments.push((*segment).clone()),
                 Entry::Put(Value::Content(content)) => contents.push((*content).clone()),
                 Entry::Put(Value::Assignment(a)) => assignments.push((*a).clone()),
                 Entry::Removal(_) => {}
@@ -150,6 +159,7 @@ impl SnapshotMessage {
             committed_at,
             index: 0,
             last: true,
+            segments,
             contents,
             assignments,
             degraded: false,
@@ -157,12 +167,13 @@ impl SnapshotMessage {
         }
     }
 
-    /// The state that a whole snapshot tells, of which this is the only piece, or to which the contents and assignments
-    /// of all others were added.
+    /// The state that a whole snapshot tells, of which this is the only piece, or to which those of all others were
+    /// added.
     #[must_use]
     pub fn into_snapshot(self) -> Snapshot {
-        let contents = self.contents.into_iter().map(Entry::from);
-        let entries = contents
+        let segments = self.segments.into_iter().map(Entry::from);
+        let entries = segments
+            .chain(self.contents.into_iter().map(Entry::from))
             .chain(self.assignments.into_iter().map(Entry::from))
             .map(|entry| Stamped {
                 version: self.to,

@@ -34,6 +34,15 @@ pub(super) struct Listed<T> {
     pub(super) unread: Vec<Unread>,
 }
 
+impl<T> Default for Listed<T> {
+    fn default() -> Self {
+        Self {
+            read: Vec::new(),
+            unread: Vec::new(),
+        }
+    }
+}
+
 impl<'de, T: Member> Deserialize<'de> for Listed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(Reader(PhantomData))

@@ -3,6 +3,9 @@
 //! Which events pass may change: a revision has other tags, a candidate comes or goes. An event that has come into view is
 //! told whole, one that has left it as removals. Whether one was in view before is not known for each receiver; but
 //! where its labels have not changed since, it was exactly if it is now.
+//!
+//! Segments are told to everybody: they are few, they belong to no event, and an event that comes into view must find
+//! its segments there.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +39,10 @@ impl RegionState {
         let mut told = BTreeSet::new();
         let mut entries = Vec::new();
         for stamped in changed.entries {
-            let event = stamped.entry.key().event().clone();
+            let Some(event) = stamped.entry.key().event().cloned() else {
+                entries.push(stamped);
+                continue;
+            };
             if !filter.names(&event) {
                 continue;
             }
@@ -61,7 +67,10 @@ impl RegionState {
         let mut snapshot = self.snapshot();
         if !filter.is_everything() {
             snapshot.entries.retain(|stamped| match &stamped.entry {
-                Entry::Put(value) => self.passes(filter, value.key().event()),
+                Entry::Put(value) => {
+                    let key = value.key();
+                    key.event().is_none_or(|event| self.passes(filter, event))
+                }
                 Entry::Removal(_) => false,
             });
         }
@@ -125,7 +134,7 @@ impl RegionState {
         let events: BTreeSet<EventId> = delta
             .entries
             .iter()
-            .map(|stamped| stamped.entry.key().event().clone())
+            .filter_map(|stamped| stamped.entry.key().event().cloned())
             .collect();
         for event in events {
             if self.labels(&event) != before.labels(&event) {
@@ -136,7 +145,7 @@ impl RegionState {
 
     /// Forgets an event of which nothing is held or remembered any more.
     pub(super) fn forget_labels(&mut self, key: &EntryKey) {
-        let event = key.event();
+        let Some(event) = key.event() else { return };
         let held = |key: &EntryKey| self.slots.contains_key(key);
         if !held(&EntryKey::Assignment(event.clone())) {
             self.relabelled.remove_mut(event);

@@ -35,6 +35,8 @@ fn content(id: &str, revision: u32, name: &str) -> Entry {
         localizations: BTreeMap::new(),
         requires: Requires::default(),
         when_stale: WhenStale::Keep,
+        target_segments: Vec::new(),
+        exclude_segments: Vec::new(),
         configuration: JsonText::empty_object(),
     }
     .into()
@@ -54,6 +56,19 @@ fn assignment(id: &str, live: Option<u32>, candidate: Option<u32>) -> Entry {
         suspension: Suspension::default(),
     }
     .into()
+}
+
+fn segment(id: &str, revision: u32) -> Entry {
+    Segment {
+        id: id.parse().unwrap(),
+        revision: Revision(revision),
+        criteria: Default::default(),
+    }
+    .into()
+}
+
+fn no_segment(id: &str) -> Entry {
+    Entry::Removal(EntryKey::Segment(id.parse().unwrap()))
 }
 
 fn no_content(id: &str, revision: u32) -> Entry {

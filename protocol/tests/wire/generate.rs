@@ -5,6 +5,7 @@ mod messages;
 pub(crate) use messages::{client_message, server_message};
 
 use jiff::Timestamp;
+use liveevents_protocol::attribute::{Attribute, Number};
 use liveevents_protocol::build::Build;
 use liveevents_protocol::conditions::{Patience, Requires, WhenStale};
 use liveevents_protocol::delay::Delays;
@@ -13,13 +14,16 @@ use liveevents_protocol::frame::{
     Arrivals, Delivery, EdgeFrame, Hello, Nack, OriginFrame, Quarantined, Row, Rows, SnapshotChunk,
     Standing,
 };
-use liveevents_protocol::id::{BootId, ChangeId, EdgeId, EventId, Installation, RegionId, TokenId};
+use liveevents_protocol::id::{
+    BootId, ChangeId, EdgeId, EventId, Installation, RegionId, SegmentId, TokenId,
+};
 use liveevents_protocol::json_text::JsonText;
 use liveevents_protocol::model::{
     Assignment, BucketBy, Candidate, Content, EventType, Localization, Suspension,
 };
 use liveevents_protocol::position::{Digest, Position, SealedPosition};
 use liveevents_protocol::schedule::{Occurrence, Schedule};
+use liveevents_protocol::segment::{Criteria, Range, Rule, Segment};
 use liveevents_protocol::trust::{
     IssuerKey, PlayerIssuer, PublicKey, Revoked, SignedTrust, TrustBundle,
 };
@@ -188,10 +192,12 @@ pub(crate) fn content() -> impl Strategy<Value = Content> {
         btree_map(text(), localization(), 0..3),
         requires(),
         when_stale(),
+        (vec(segment_id(), 0..3), vec(segment_id(), 0..3)),
     );
     (named, sorted, json()).prop_map(|(named, sorted, configuration)| {
         let (event_id, revision, event_type, display_name, description) = named;
-        let (category, priority, tags, localizations, requires, when_stale) = sorted;
+        let (category, priority, tags, localizations, requires, when_stale, segments) = sorted;
+        let (target_segments, exclude_segments) = segments;
         Content {
             event_id,
             revision,
@@ -204,6 +210,8 @@ pub(crate) fn content() -> impl Strategy<Value = Content> {
             localizations,
             requires,
             when_stale,
+            target_segments,
+            exclude_segments,
             configuration,
         }
     })
@@ -242,8 +250,83 @@ pub(crate) fn assignment() -> impl Strategy<Value = Assignment> {
     )
 }
 
+fn segment_id() -> impl Strategy<Value = SegmentId> {
+    "[a-z0-9-]{1,100}".prop_map(|id| id.parse().unwrap())
+}
+
+/// Of as many digits as a double keeps.
+pub(crate) fn number() -> impl Strategy<Value = Number> {
+    let whole = -9_007_199_254_740_991..=9_007_199_254_740_991_i64;
+    #[expect(clippy::cast_precision_loss, reason = "a whole number below 2^53")]
+    let whole = whole.prop_map(|number| number as f64);
+    let decimal = any::<i32>().prop_map(|cents| f64::from(cents) / 100.0);
+    prop_oneof![whole, decimal].prop_map(|number| Number::new(number).unwrap())
+}
+
+pub(crate) fn attribute() -> impl Strategy<Value = Attribute> {
+    prop_oneof![
+        any::<bool>().prop_map(Attribute::Flag),
+        number().prop_map(Attribute::Number),
+        text().prop_map(Attribute::Text),
+    ]
+}
+
+fn range() -> impl Strategy<Value = Range> {
+    (option::of(number()), option::of(number())).prop_map(|(a, b)| match (a, b) {
+        (Some(a), Some(b)) => Range::new(Some(a.min(b)), Some(a.max(b))).unwrap(),
+        (min, max) => Range::new(min, max).unwrap(),
+    })
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    prop_oneof![
+        attribute().prop_map(Rule::Equals),
+        btree_set(attribute(), 0..4).prop_map(Rule::OneOf),
+        range().prop_map(Rule::Range),
+        Just(Rule::Unknown),
+    ]
+}
+
+fn criteria() -> impl Strategy<Value = Criteria> {
+    let range = || option::of(range());
+    let texts = || btree_set(text(), 0..4);
+    (
+        (range(), range(), range(), range(), range()),
+        (texts(), texts(), texts(), texts()),
+        btree_map(text(), rule(), 0..4),
+        any::<bool>(),
+    )
+        .prop_map(|(ranges, lists, custom_criteria, unknown)| {
+            let (level_range, account_age_days, lifetime_spend, days_since_last_login, sessions) =
+                ranges;
+            let (country_codes, platforms, include, exclude) = lists;
+            Criteria {
+                level_range,
+                account_age_days,
+                lifetime_spend,
+                days_since_last_login,
+                recent_session_count: sessions,
+                country_codes,
+                platforms,
+                custom_criteria,
+                include,
+                exclude,
+                unknown,
+            }
+        })
+}
+
+pub(crate) fn segment() -> impl Strategy<Value = Segment> {
+    (segment_id(), revision(), criteria()).prop_map(|(id, revision, criteria)| Segment {
+        id,
+        revision,
+        criteria,
+    })
+}
+
 fn key() -> impl Strategy<Value = EntryKey> {
     prop_oneof![
+        segment_id().prop_map(EntryKey::Segment),
         (event(), revision()).prop_map(|(event, revision)| EntryKey::Content(event, revision)),
         event().prop_map(EntryKey::Assignment),
     ]
@@ -251,6 +334,7 @@ fn key() -> impl Strategy<Value = EntryKey> {
 
 pub(crate) fn entry() -> impl Strategy<Value = Entry> {
     prop_oneof![
+        segment().prop_map(|segment| Entry::Put(Value::Segment(segment.into()))),
         content().prop_map(|content| Entry::Put(Value::Content(content.into()))),
         assignment().prop_map(|assignment| Entry::Put(Value::Assignment(assignment.into()))),
         key().prop_map(Entry::Removal),

@@ -8,6 +8,7 @@ mod messages;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use liveevents_protocol::attribute::{Attribute, Number};
 use liveevents_protocol::codec;
 use liveevents_protocol::conditions::{Patience, Requires, WhenStale};
 use liveevents_protocol::delay::Delays;
@@ -16,13 +17,14 @@ use liveevents_protocol::frame::{
     Arrivals, Delivery, EdgeFrame, Hello, Nack, OriginFrame, Quarantined, Row, Rows, SnapshotChunk,
     Standing,
 };
-use liveevents_protocol::id::{BootId, ChangeId, EventId, RegionId, TokenId};
+use liveevents_protocol::id::{BootId, ChangeId, EventId, RegionId, SegmentId, TokenId};
 use liveevents_protocol::json_text::JsonText;
 use liveevents_protocol::model::{
     Assignment, BucketBy, Candidate, Content, EventType, Localization, Suspension,
 };
 use liveevents_protocol::position::{Digest, Position, SealedPosition};
 use liveevents_protocol::schedule::{Occurrence, Schedule};
+use liveevents_protocol::segment::{Criteria, Range, Rule, Segment};
 use liveevents_protocol::trust::{
     IssuerKey, PlayerIssuer, PublicKey, Revoked, SignedTrust, TrustBundle,
 };
@@ -58,6 +60,7 @@ pub(crate) fn all() -> Vec<Sample> {
             Value::Edge(EdgeFrame::Delivery(delivery())),
         ),
         sample("edge-degraded", Value::Edge(degraded())),
+        sample("edge-degraded-segment", Value::Edge(degraded_segment())),
         sample(
             "origin-drain",
             Value::Origin(OriginFrame::Drain { spread_ms: 10_000 }),
@@ -117,6 +120,19 @@ pub(crate) fn all() -> Vec<Sample> {
         sample(
             "entry-removed-assignment",
             Value::Entries(vec![removed_assignment()]),
+        ),
+        sample("entry-segment", Value::Entries(vec![segment().into()])),
+        sample(
+            "entry-segment-least",
+            Value::Entries(vec![least_segment().into()]),
+        ),
+        sample(
+            "entry-removed-segment",
+            Value::Entries(vec![removed_segment()]),
+        ),
+        sample(
+            "entry-content-segmented",
+            Value::Entries(vec![segmented().into()]),
         ),
         sample("entries-none", Value::Entries(Vec::new())),
         sample("entries-of-every-type", Value::Entries(every_type())),
@@ -180,6 +196,17 @@ fn degraded() -> EdgeFrame {
             ),
             quarantined(EntryKey::Assignment(event("a")), "names revision 9"),
         ],
+    }
+}
+
+fn degraded_segment() -> EdgeFrame {
+    EdgeFrame::Degraded {
+        region: region("us-east"),
+        entries: vec![Quarantined {
+            key: EntryKey::Segment(segment_id("vip-tier-1")),
+            version: Version(300),
+            reason: "cannot be applied".to_owned(),
+        }],
     }
 }
 
@@ -334,6 +361,8 @@ fn content() -> Content {
             unknown: false,
         },
         when_stale: WhenStale::HideAfter(Patience::from_seconds(600).unwrap()),
+        target_segments: Vec::new(),
+        exclude_segments: Vec::new(),
         configuration: json(r#"{"multipliers": {"xp": 2.50}, "big": 12345678901234567890123}"#),
     }
 }
@@ -351,8 +380,78 @@ fn least_content() -> Content {
         localizations: BTreeMap::new(),
         requires: Requires::default(),
         when_stale: WhenStale::Keep,
+        target_segments: Vec::new(),
+        exclude_segments: Vec::new(),
         configuration: JsonText::empty_object(),
     }
+}
+
+/// A content for some and not for others, which demands nothing else.
+fn segmented() -> Content {
+    Content {
+        target_segments: vec![segment_id("vip-tier-1"), segment_id("at-risk")],
+        exclude_segments: vec![segment_id("new-players")],
+        ..least_content()
+    }
+}
+
+fn segment() -> Segment {
+    let number = |number: f64| Number::new(number).unwrap();
+    let range =
+        |min: Option<f64>, max: Option<f64>| Range::new(min.map(number), max.map(number)).unwrap();
+    let texts = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+    let rules = [
+        ("clan", Rule::Equals(Attribute::Text("red".to_owned()))),
+        ("beta", Rule::Equals(Attribute::Flag(true))),
+        (
+            "tier",
+            Rule::OneOf(
+                [
+                    Attribute::Text("gold".to_owned()),
+                    Attribute::Number(7.into()),
+                ]
+                .into(),
+            ),
+        ),
+        ("karma", Rule::Range(range(Some(-0.5), None))),
+        ("later", Rule::Unknown),
+    ];
+    Segment {
+        id: segment_id("vip-tier-1"),
+        revision: Revision(500),
+        criteria: Criteria {
+            level_range: Some(range(Some(10.0), Some(50.0))),
+            account_age_days: Some(range(Some(30.0), None)),
+            lifetime_spend: Some(range(Some(99.99), Some(10_000.0))),
+            days_since_last_login: Some(range(None, Some(7.0))),
+            recent_session_count: Some(range(None, None)),
+            country_codes: texts(&["DE", "JP"]),
+            platforms: texts(&["pc"]),
+            custom_criteria: rules.map(|(name, rule)| (name.to_owned(), rule)).into(),
+            include: texts(&["p-1", "p-2"]),
+            exclude: texts(&["p-3"]),
+            unknown: false,
+        },
+    }
+}
+
+fn least_segment() -> Segment {
+    Segment {
+        id: segment_id("a"),
+        revision: Revision(1),
+        criteria: Criteria {
+            unknown: true,
+            ..Criteria::default()
+        },
+    }
+}
+
+fn removed_segment() -> Entry {
+    Entry::Removal(EntryKey::Segment(segment_id("at-risk")))
+}
+
+fn segment_id(id: &str) -> SegmentId {
+    SegmentId::new(id).unwrap()
 }
 
 fn every_type() -> Vec<Entry> {

@@ -14,8 +14,8 @@ use ed25519_dalek::VerifyingKey;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use liveevents_protocol::attribute::{Attribute, Number};
 use liveevents_protocol::id::{Installation, RegionId, TokenId};
-use liveevents_protocol::message::Attribute;
 use liveevents_protocol::trust::{IssuerKey, PlayerIssuer};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -248,7 +248,7 @@ fn text(value: &Value) -> Option<String> {
 fn attribute(value: &Value) -> Option<Attribute> {
     match value {
         Value::Bool(flag) => Some(Attribute::Flag(*flag)),
-        Value::Number(number) => Some(Attribute::Number(number.clone())),
+        Value::Number(number) => Number::try_from(number).ok().map(Attribute::Number),
         Value::String(text) if text.len() <= MAX_CLAIM => Some(Attribute::Text(text.clone())),
         Value::String(_) | Value::Null | Value::Array(_) | Value::Object(_) => None,
     }

@@ -27,6 +27,8 @@ struct Piece<'a> {
     committed_at: Option<Timestamp>,
     index: usize,
     last: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    segments: &'a [Box<RawValue>],
     contents: &'a [Box<RawValue>],
     assignments: &'a [Box<RawValue>],
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -37,6 +39,7 @@ struct Piece<'a> {
 #[derive(Default)]
 struct Batch {
     size: usize,
+    segments: Vec<Box<RawValue>>,
     contents: Vec<Box<RawValue>>,
     assignments: Vec<Box<RawValue>>,
 }
@@ -54,6 +57,7 @@ pub(super) fn encode(
             continue;
         };
         let json = match &value {
+            Value::Segment(segment) => to_raw_value(segment)?,
             Value::Content(content) => to_raw_value(content)?,
             Value::Assignment(assignment) => to_raw_value(assignment)?,
         };
@@ -65,6 +69,7 @@ pub(super) fn encode(
         if let Some(batch) = batches.last_mut() {
             batch.size += size;
             match value {
+                Value::Segment(_) => batch.segments.push(json),
                 Value::Content(_) => batch.contents.push(json),
                 Value::Assignment(_) => batch.assignments.push(json),
             }
@@ -83,6 +88,7 @@ pub(super) fn encode(
                 committed_at,
                 index,
                 last: index + 1 == count,
+                segments: &batch.segments,
                 contents: &batch.contents,
                 assignments: &batch.assignments,
                 degraded,

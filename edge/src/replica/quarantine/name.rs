@@ -3,9 +3,10 @@
 use liveevents_protocol::entry::EntryKey;
 use liveevents_protocol::version::Revision;
 
-/// `content:<event>:<revision>` or `assignment:<event>`.
+/// `segment:<segment>`, `content:<event>:<revision>` or `assignment:<event>`.
 pub(crate) fn entry_name(key: &EntryKey) -> String {
     match key {
+        EntryKey::Segment(segment) => format!("segment:{segment}"),
         EntryKey::Content(event, revision) => format!("content:{event}:{revision}"),
         EntryKey::Assignment(event) => format!("assignment:{event}"),
     }
@@ -15,6 +16,7 @@ pub(crate) fn entry_name(key: &EntryKey) -> String {
 pub(crate) fn entry_of(name: &str) -> Option<EntryKey> {
     let (kind, rest) = name.split_once(':')?;
     match kind {
+        "segment" => Some(EntryKey::Segment(rest.parse().ok()?)),
         "assignment" => Some(EntryKey::Assignment(rest.parse().ok()?)),
         "content" => {
             let (event, revision) = rest.split_once(':')?;
@@ -31,7 +33,11 @@ mod tests {
 
     #[test]
     fn a_name_says_which_entry() {
-        for name in ["content:flash-sale:3", "assignment:flash-sale"] {
+        for name in [
+            "segment:vip-tier-1",
+            "content:flash-sale:3",
+            "assignment:flash-sale",
+        ] {
             assert_eq!(entry_name(&entry_of(name).unwrap()), name);
         }
         for name in [
@@ -40,7 +46,9 @@ mod tests {
             "content:sale",
             "content:sale:x",
             "assignment:",
-            "segment:a",
+            "segment:",
+            "segment:A",
+            "variant:a",
         ] {
             assert_eq!(entry_of(name), None, "{name}");
         }

@@ -1,7 +1,6 @@
 //! What becomes of a row or a snapshot of which not everything can be applied.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use liveevents_protocol::codec;
 use liveevents_protocol::entry::{Delta, Entry, EntryKey, Snapshot, Stamped, Value};
@@ -86,7 +85,7 @@ fn advance(
     };
     let events: BTreeSet<EventId> = good
         .iter()
-        .map(|entry| entry.key().event().clone())
+        .filter_map(|entry| entry.key().event().cloned())
         .collect();
     let dangling = |state: &RegionState| -> BTreeMap<EventId, Dangling> {
         let lacks = |event: &EventId| Some((event.clone(), state.check(event).err()?));
@@ -100,7 +99,7 @@ fn advance(
     let mut kept = Vec::new();
     for entry in std::mem::take(good) {
         let key = entry.key();
-        match lacking.get(key.event()) {
+        match key.event().and_then(|event| lacking.get(event)) {
             Some(dangling) if must_wait(held, &entry) => {
                 let aside = Aside {
                     version: at.version,
@@ -128,20 +127,14 @@ fn must_wait(held: &RegionState, entry: &Entry) -> bool {
         Entry::Removal(EntryKey::Content(event, revision)) => held
             .assignment(event)
             .is_some_and(|assignment| assignment.revisions().any(|named| named == *revision)),
-        Entry::Put(Value::Content(_)) | Entry::Removal(EntryKey::Assignment(_)) => false,
+        Entry::Put(Value::Segment(_) | Value::Content(_))
+        | Entry::Removal(EntryKey::Segment(_) | EntryKey::Assignment(_)) => false,
     }
 }
 
 /// What is held under a key, as an entry that says so again.
 fn held_entry(held: &RegionState, key: &EntryKey) -> Entry {
-    let value = match key {
-        EntryKey::Content(event, revision) => held
-            .content(event, *revision)
-            .map(|content| Value::Content(Arc::new(content.clone()))),
-        EntryKey::Assignment(event) => held
-            .assignment(event)
-            .map(|assignment| Value::Assignment(Arc::new(assignment.clone()))),
-    };
+    let value = held.value(key).cloned();
     value.map_or_else(|| Entry::Removal(key.clone()), Entry::Put)
 }
 

@@ -376,7 +376,7 @@ proptest! {
         let held = region.load().unwrap();
         let all = snapshot(&history, Some(&held), |_| {}).unwrap();
         for (key, value) in history.state(history.head()).values() {
-            if history.state(history.head()).check(key.event()).is_ok() {
+            if history.state(history.head()).check(key.event().unwrap()).is_ok() {
                 let served = all.state().values().find(|(served, _)| *served == key);
                 prop_assert_eq!(served.map(|(_, value)| value), Some(value));
             }

@@ -1,6 +1,7 @@
 //! What is in force at a moment, as players of one game server are told it.
 
 use jiff::Timestamp;
+use liveevents_protocol::attribute::Attributes;
 use liveevents_protocol::build::Build;
 use liveevents_protocol::evaluate::{Asker, Keys, Moment};
 use liveevents_protocol::message::{ClientHello, Cursor, PlayerMessage};
@@ -109,10 +110,12 @@ impl<'a> View<'a> {
     pub(in crate::serve) fn shown(&self, id: &str, player: &PlayerMessage) -> Shown<'a> {
         let build = player.build.or(self.wants.build);
         let offers = self.published.offers();
+        let attributes = Attributes::new(&player.attributes).on(player.platform.as_deref());
         let shown = |keys: &[(&str, &str)]| {
             let asker = Asker {
                 keys: Keys(keys),
                 build,
+                attributes,
             };
             match self.selection {
                 Some(filter) => offers.passing(filter, &asker, self.at),

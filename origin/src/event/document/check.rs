@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use liveevents_protocol::id::EventId;
+use liveevents_protocol::id::SegmentId;
 use liveevents_protocol::json_text::JsonText;
 use liveevents_protocol::model::Localization;
 use serde_json::Value;
@@ -59,22 +59,31 @@ pub(super) fn bucket_by(faults: &mut Faults, name: &str) {
 }
 
 /// Segments by name, none of them twice, none both wanted and unwanted. Whether they exist is not known here.
-pub(super) fn segments(faults: &mut Faults, targets: &[String], excluded: &[String]) {
+pub(super) fn segments(
+    faults: &mut Faults,
+    targets: &[String],
+    excluded: &[String],
+) -> (Vec<SegmentId>, Vec<SegmentId>) {
     let mut seen = BTreeSet::new();
-    for (field, segments) in [("targetSegments", targets), ("excludeSegments", excluded)] {
+    let mut read = |field: &str, segments: &[String]| {
         if segments.len() > limits::MAX_SEGMENTS {
             faults.add(field, format!("must have at most {}", limits::MAX_SEGMENTS));
         }
+        let mut ids = Vec::with_capacity(segments.len());
         for (index, segment) in segments.iter().enumerate() {
             let field = format!("{field}[{index}]");
-            // The same shape as an event's.
-            if EventId::new(segment).is_err() {
-                faults.add(field, "must be a segment's id: a-z, 0-9 and -");
-            } else if !seen.insert(segment) {
-                faults.add(field, format!("repeats {segment:?}"));
+            match SegmentId::new(segment) {
+                Err(_) => faults.add(field, "must be a segment's id: a-z, 0-9 and -"),
+                Ok(id) if seen.insert(id.clone()) => ids.push(id),
+                Ok(_) => faults.add(field, format!("repeats {segment:?}")),
             }
         }
-    }
+        ids
+    };
+    (
+        read("targetSegments", targets),
+        read("excludeSegments", excluded),
+    )
 }
 
 pub(super) fn localizations(faults: &mut Faults, given: &BTreeMap<String, Localization>) {

@@ -28,6 +28,42 @@ impl<T> List<T> {
     }
 }
 
+/// A large element of a list beside small ones, apart from the list so that these do not take as much. On the wire it
+/// is as if it were not; its memory is claimed for good, as a list's.
+#[derive(Encode)]
+pub(super) struct Apart<T>(Box<T>);
+
+impl<T> Apart<T> {
+    pub(super) fn new(element: T) -> Self {
+        Self(Box::new(element))
+    }
+
+    pub(super) fn into_inner(self) -> T {
+        *self.0
+    }
+
+    pub(super) fn get(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<Context, T: Decode<Context>> Decode<Context> for Apart<T> {
+    fn decode<D: Decoder<Context = Context>>(
+        decoder: &mut D,
+    ) -> Result<Self, bincode::error::DecodeError> {
+        decoder.claim_container_read::<T>(1)?;
+        T::decode(decoder).map(Self::new)
+    }
+}
+
+impl<'de, Context, T: Decode<Context>> BorrowDecode<'de, Context> for Apart<T> {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = Context>>(
+        decoder: &mut D,
+    ) -> Result<Self, bincode::error::DecodeError> {
+        Self::decode(decoder)
+    }
+}
+
 impl<Context, T: Decode<Context>> Decode<Context> for List<T> {
     fn decode<D: Decoder<Context = Context>>(
         decoder: &mut D,

@@ -16,7 +16,13 @@ impl RawEntry {
     /// If its identifiers are none.
     pub fn key(&self) -> Result<EntryKey, DecodeError> {
         let (event, revision) = match &self.0 {
-            WireEntry::Content(content) => (&content.event, Some(content.revision)),
+            WireEntry::Segment(segment) => {
+                return Ok(EntryKey::Segment(id("segment", segment.get().id())?));
+            }
+            WireEntry::RemoveSegment { segment } => {
+                return Ok(EntryKey::Segment(id("segment", segment)?));
+            }
+            WireEntry::Content(content) => (&content.get().event, Some(content.get().revision)),
             WireEntry::RemoveContent { event, revision } => (event, Some(*revision)),
             WireEntry::Assignment(assignment) => (&assignment.event, None),
             WireEntry::RemoveAssignment { event } => (event, None),
@@ -107,6 +113,8 @@ mod tests {
             localizations: BTreeMap::new(),
             requires: Default::default(),
             when_stale: Default::default(),
+            target_segments: Vec::new(),
+            exclude_segments: Vec::new(),
             configuration: JsonText::new(r#"{"prize":12345}"#.to_owned()).unwrap(),
         }
         .into()

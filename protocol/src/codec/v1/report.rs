@@ -48,6 +48,14 @@ struct WireNack {
     reason: String,
 }
 
+/// In the place of what first was the optional revision of a content, and lies on the wire as that did.
+#[derive(Encode, Decode)]
+enum WireWhat {
+    Assignment,
+    Content(u32),
+    Segment,
+}
+
 #[derive(Encode, Decode)]
 pub(super) struct WireDegraded {
     region: String,
@@ -56,9 +64,9 @@ pub(super) struct WireDegraded {
 
 #[derive(Encode, Decode)]
 struct WireQuarantined {
-    event: String,
-    /// Of a content; an assignment has none.
-    revision: Option<u32>,
+    /// The event's, or the segment's.
+    name: String,
+    what: WireWhat,
     version: u64,
     reason: String,
 }
@@ -156,10 +164,14 @@ impl TryFrom<WireDelivery> for Delivery {
 impl WireDegraded {
     pub(super) fn new(region: &RegionId, entries: &[Quarantined]) -> Self {
         let entry = |q: &Quarantined| WireQuarantined {
-            event: q.key.event().to_string(),
-            revision: match &q.key {
-                EntryKey::Content(_, revision) => Some(revision.0),
-                EntryKey::Assignment(_) => None,
+            name: match &q.key {
+                EntryKey::Segment(segment) => segment.to_string(),
+                EntryKey::Content(event, _) | EntryKey::Assignment(event) => event.to_string(),
+            },
+            what: match &q.key {
+                EntryKey::Assignment(_) => WireWhat::Assignment,
+                EntryKey::Content(_, revision) => WireWhat::Content(revision.0),
+                EntryKey::Segment(_) => WireWhat::Segment,
             },
             version: q.version.0,
             reason: q.reason.clone(),
@@ -174,11 +186,13 @@ impl WireDegraded {
         at_most("entries", self.entries.len(), MAX_COMPLAINTS)?;
         let entry = |q: WireQuarantined| {
             at_most("reason", q.reason.len(), MAX_REASON)?;
-            let event = id("event", &q.event)?;
             Ok(Quarantined {
-                key: match q.revision {
-                    Some(revision) => EntryKey::Content(event, Revision(revision)),
-                    None => EntryKey::Assignment(event),
+                key: match q.what {
+                    WireWhat::Assignment => EntryKey::Assignment(id("event", &q.name)?),
+                    WireWhat::Content(revision) => {
+                        EntryKey::Content(id("event", &q.name)?, Revision(revision))
+                    }
+                    WireWhat::Segment => EntryKey::Segment(id("segment", &q.name)?),
                 },
                 version: Version(q.version),
                 reason: q.reason,

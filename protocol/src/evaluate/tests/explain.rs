@@ -33,10 +33,12 @@ fn explained(assignment: &Assignment, now: i64, live: Demand, candidate: Demand)
         live: live.as_ref(),
         candidate: candidate.as_ref(),
         salted: None,
+        segments: None,
     };
     let asker = Asker {
         keys: PLAYER,
         build: BUILD.parse().ok(),
+        attributes: Attributes::default(),
     };
     let moment = Moment {
         now: at(now),

@@ -20,11 +20,13 @@ fn tagged(id: &str, revision: u32, tag: &str) -> Entry {
 fn entry() -> impl Strategy<Value = Entry> {
     let id = prop::sample::select(vec!["a", "b", "c"]);
     let named = (prop::option::of(1..3_u32), prop::option::of(1..3_u32));
-    (id, 1..3_u32, 0..6_u8, "[xy]", named).prop_map(|(id, revision, kind, tag, (live, tried))| {
+    (id, 1..3_u32, 0..8_u8, "[xy]", named).prop_map(|(id, revision, kind, tag, (live, tried))| {
         match kind {
             0 | 1 => tagged(id, revision, &tag),
             2 | 3 => assignment(id, live, tried),
             4 => no_content(id, revision),
+            6 => segment(id, revision),
+            7 => no_segment(id),
             _ => no_assignment(id),
         }
     })

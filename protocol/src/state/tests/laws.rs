@@ -8,7 +8,9 @@ use super::*;
 /// Few keys, so that they are put, put again and removed often.
 fn entry() -> impl Strategy<Value = Entry> {
     let id = prop::sample::select(vec!["a", "b", "c"]);
-    (id, 1..3_u32, 0..4_u8, "[xyz]").prop_map(|(id, revision, kind, name)| match kind {
+    (id, 1..3_u32, 0..6_u8, "[xyz]").prop_map(|(id, revision, kind, name)| match kind {
+        4 => segment(id, revision),
+        5 => no_segment(id),
         0 => content(id, revision, &name),
         1 => assignment(id, Some(revision), None),
         2 => no_content(id, revision),
@@ -43,6 +45,11 @@ proptest! {
         let last = states.last().unwrap();
         prop_assert_eq!(last.version(), version(rows.len()));
         prop_assert!(last.values().eq(expected.iter()));
+        let segments = expected.values().filter_map(|value| match value {
+            Value::Segment(segment) => Some(&**segment),
+            Value::Content(_) | Value::Assignment(_) => None,
+        });
+        prop_assert!(last.segments().iter().eq(segments), "as evaluation finds them");
 
         let told = RegionState::from_snapshot(last.snapshot()).unwrap();
         prop_assert!(told.same_as(last));
@@ -61,7 +68,7 @@ proptest! {
         prop_assert_eq!(reached.snapshot(), states[to].snapshot());
 
         let mut places: Vec<_> = delta.entries.iter().map(|e| (e.version, e.entry.key())).collect();
-        prop_assert!(places.is_sorted(), "in the order of versions, contents first");
+        prop_assert!(places.is_sorted(), "in the order of versions, segments first");
         places.sort_by(|a, b| a.1.cmp(&b.1));
         places.dedup_by(|a, b| a.1 == b.1);
         prop_assert_eq!(places.len(), delta.entries.len(), "each key once");
@@ -189,6 +196,7 @@ fn same_arc(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Content(a), Value::Content(b)) => Arc::ptr_eq(a, b),
         (Value::Assignment(a), Value::Assignment(b)) => Arc::ptr_eq(a, b),
+        (Value::Segment(a), Value::Segment(b)) => Arc::ptr_eq(a, b),
         _ => false,
     }
 }

@@ -7,8 +7,8 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::{
-    assignment, build, content, edge, entry, epoch, event, event_type, installation, json, region,
-    revision, text, time, version,
+    assignment, attribute, build, content, edge, entry, epoch, event, event_type, installation,
+    json, region, revision, segment, text, time, version,
 };
 
 fn cursor() -> impl Strategy<Value = Cursor> {
@@ -29,16 +29,11 @@ fn filter() -> impl Strategy<Value = Filter> {
 }
 
 fn player() -> impl Strategy<Value = PlayerMessage> {
-    let attribute = prop_oneof![
-        any::<bool>().prop_map(Attribute::Flag),
-        any::<i64>().prop_map(|number| Attribute::Number(number.into())),
-        text().prop_map(Attribute::Text),
-    ];
     let said = (option::of(text()), option::of(text()), option::of(build()));
     (
         text(),
         btree_map(text(), text(), 0..3),
-        btree_map(text(), attribute, 0..3),
+        btree_map(text(), attribute(), 0..3),
         said,
     )
         .prop_map(
@@ -259,7 +254,11 @@ pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
 }
 
 fn snapshot_message() -> impl Strategy<Value = SnapshotMessage> {
-    let held = (vec(content(), 0..3), vec(assignment(), 0..3));
+    let held = (
+        vec(segment(), 0..3),
+        vec(content(), 0..3),
+        vec(assignment(), 0..3),
+    );
     let piece = (any::<u32>(), any::<bool>(), any::<bool>());
     (cursor(), time(), option::of(time()), piece, held).prop_map(
         |(
@@ -267,7 +266,7 @@ fn snapshot_message() -> impl Strategy<Value = SnapshotMessage> {
             time,
             committed_at,
             (index, last, degraded),
-            (contents, assignments),
+            (segments, contents, assignments),
         )| {
             SnapshotMessage {
                 epoch,
@@ -276,6 +275,7 @@ fn snapshot_message() -> impl Strategy<Value = SnapshotMessage> {
                 committed_at,
                 index,
                 last,
+                segments,
                 contents,
                 assignments,
                 degraded,

@@ -9,7 +9,8 @@ use liveevents_protocol::version::{Revision, Version};
 
 use super::super::sample::Value;
 use super::{
-    assignment, content, epoch, event, json, least_assignment, least_content, region, stamped, time,
+    assignment, content, epoch, event, json, least_assignment, least_content, least_segment,
+    region, removed_segment, segment, segmented, stamped, time,
 };
 
 pub(super) fn all() -> Vec<(&'static str, Value)> {
@@ -24,10 +25,16 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
         committed_at: Some(time(7)),
         index: 1,
         last: true,
+        segments: Vec::new(),
         contents: vec![content(), least_content()],
         assignments: vec![assignment(), least_assignment()],
         degraded: true,
         unread: Vec::new(),
+    };
+    let segments = SnapshotMessage {
+        segments: vec![segment(), least_segment()],
+        contents: vec![segmented()],
+        ..snapshot.clone()
     };
     let delta = DeltaMessage {
         epoch: epoch(),
@@ -38,6 +45,14 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
         entries: stamped().into_iter().map(|s| s.entry.into()).collect(),
         degraded: true,
         unread: Vec::new(),
+    };
+    let segments_since = DeltaMessage {
+        entries: vec![
+            EntryMessage::Segment(segment()),
+            EntryMessage::Content(segmented()),
+            removed_segment().into(),
+        ],
+        ..delta.clone()
     };
     vec![
         (
@@ -130,6 +145,14 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
         (
             "server-snapshot",
             Value::Server(ServerMessage::Snapshot(snapshot)),
+        ),
+        (
+            "server-snapshot-segments",
+            Value::Server(ServerMessage::Snapshot(segments)),
+        ),
+        (
+            "server-delta-segments",
+            Value::Server(ServerMessage::Delta(segments_since)),
         ),
         ("server-delta", Value::Server(ServerMessage::Delta(delta))),
         (

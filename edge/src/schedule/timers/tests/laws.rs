@@ -144,6 +144,7 @@ impl Room {
                 let asker = Asker {
                     keys: Keys(keys),
                     build: None,
+                    ..Asker::default()
                 };
                 evaluate(Offer::of(self.state(), assignment), &asker, moment)
             });

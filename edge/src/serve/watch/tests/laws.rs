@@ -154,7 +154,7 @@ proptest! {
         let expected: BTreeMap<_, _> = server.watched.iter().map(|(id, player)| {
             let keys = player.keys.iter().map(|(name, key)| (&**name, &**key));
             let keys: Vec<_> = keys.chain([(BucketBy::PLAYER, &**id)]).collect();
-            let asker = Asker { keys: Keys(&keys), build: None };
+            let asker = Asker { keys: Keys(&keys), ..Asker::default() };
             let events = shown(state, &asker, desk.at);
             let events = events.iter().map(|shown| {
                 (shown.content.event_id.to_string(), u64::from(shown.content.revision.0))

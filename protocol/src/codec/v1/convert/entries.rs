@@ -6,12 +6,14 @@ use std::sync::Arc;
 use super::{id, invalid, time};
 use crate::build::Build;
 use crate::codec::DecodeError;
+use crate::codec::v1::list::{Apart, List};
 use crate::codec::v1::{
-    WireAssignment, WireCandidate, WireConditions, WireContent, WireEntry, WireEventType,
-    WireLocalization, WireStamped,
+    WireAssignment, WireCandidate, WireConditions, WireContent, WireDemands, WireEntry,
+    WireEventType, WireLocalization, WireSegmented, WireStamped,
 };
 use crate::conditions::{Patience, Requires, WhenStale};
 use crate::entry::{Entry, EntryKey, Stamped, Value};
+use crate::id::SegmentId;
 use crate::json_text::JsonText;
 use crate::model::{Assignment, BucketBy, Candidate, Content, EventType, Localization, Suspension};
 use crate::schedule::{Occurrence, Schedule};
@@ -48,8 +50,12 @@ impl TryFrom<WireStamped> for Stamped {
 impl From<&Entry> for WireEntry {
     fn from(entry: &Entry) -> Self {
         match entry {
-            Entry::Put(Value::Content(content)) => Self::Content((&**content).into()),
+            Entry::Put(Value::Segment(segment)) => Self::Segment(Apart::new((&**segment).into())),
+            Entry::Put(Value::Content(content)) => Self::Content(Apart::new((&**content).into())),
             Entry::Put(Value::Assignment(assignment)) => Self::Assignment((&**assignment).into()),
+            Entry::Removal(EntryKey::Segment(segment)) => Self::RemoveSegment {
+                segment: segment.to_string(),
+            },
             Entry::Removal(EntryKey::Content(event, revision)) => Self::RemoveContent {
                 event: event.to_string(),
                 revision: revision.0,
@@ -66,7 +72,15 @@ impl TryFrom<WireEntry> for Entry {
 
     fn try_from(wire: WireEntry) -> Result<Self, DecodeError> {
         Ok(match wire {
-            WireEntry::Content(content) => Self::Put(Value::Content(Arc::new(content.try_into()?))),
+            WireEntry::Segment(segment) => {
+                Self::Put(Value::Segment(Arc::new(segment.into_inner().try_into()?)))
+            }
+            WireEntry::RemoveSegment { segment } => {
+                Self::Removal(EntryKey::Segment(id("segment", &segment)?))
+            }
+            WireEntry::Content(content) => {
+                Self::Put(Value::Content(Arc::new(content.into_inner().try_into()?)))
+            }
             WireEntry::Assignment(assignment) => {
                 Self::Put(Value::Assignment(Arc::new(assignment.try_into()?)))
             }
@@ -101,27 +115,79 @@ impl From<&Content> for WireContent {
                     custom_fields: texts.custom_fields.as_ref().map(|j| j.as_str().to_owned()),
                 })
                 .collect(),
-            conditions: conditions(content).map(Box::new),
+            conditions: content.into(),
             configuration: content.configuration.as_str().to_owned(),
         }
     }
 }
 
-fn conditions(content: &Content) -> Option<WireConditions> {
-    let wire = WireConditions {
-        min_build: content.requires.min_build.map(|build| build.to_string()),
-        max_build: content.requires.max_build.map(|build| build.to_string()),
-        hide_after: match content.when_stale {
-            WhenStale::Keep => None,
-            WhenStale::HideAfter(patience) => Some(patience.seconds()),
-        },
-    };
-    let any = wire.min_build.is_some() || wire.max_build.is_some() || wire.hide_after.is_some();
-    any.then_some(wire)
+impl From<&Content> for WireConditions {
+    fn from(content: &Content) -> Self {
+        let demands = WireDemands {
+            min_build: content.requires.min_build.map(|build| build.to_string()),
+            max_build: content.requires.max_build.map(|build| build.to_string()),
+            hide_after: match content.when_stale {
+                WhenStale::Keep => None,
+                WhenStale::HideAfter(patience) => Some(patience.seconds()),
+            },
+        };
+        let names = |segments: &[SegmentId]| segments.iter().map(ToString::to_string).collect();
+        if !content.target_segments.is_empty() || !content.exclude_segments.is_empty() {
+            Self::Segmented(Box::new(WireSegmented {
+                demands,
+                targets: names(&content.target_segments),
+                excludes: names(&content.exclude_segments),
+            }))
+        } else if demands.min_build.is_some()
+            || demands.max_build.is_some()
+            || demands.hide_after.is_some()
+        {
+            Self::Plain(Box::new(demands))
+        } else {
+            Self::None
+        }
+    }
 }
 
-impl WireConditions {
-    fn read(self) -> Result<(Requires, WhenStale), DecodeError> {
+/// All that decides who is shown a content.
+#[derive(Default)]
+struct Conditions {
+    requires: Requires,
+    when_stale: WhenStale,
+    targets: Vec<SegmentId>,
+    excludes: Vec<SegmentId>,
+}
+
+impl TryFrom<WireConditions> for Conditions {
+    type Error = DecodeError;
+
+    fn try_from(wire: WireConditions) -> Result<Self, DecodeError> {
+        match wire {
+            WireConditions::None => Ok(Self::default()),
+            WireConditions::Plain(demands) => demands.read(),
+            WireConditions::Segmented(segmented) => {
+                let WireSegmented {
+                    demands,
+                    targets,
+                    excludes,
+                } = *segmented;
+                Ok(Self {
+                    targets: segments("targetSegments", targets)?,
+                    excludes: segments("excludeSegments", excludes)?,
+                    ..demands.read()?
+                })
+            }
+        }
+    }
+}
+
+fn segments(field: &'static str, names: List<String>) -> Result<Vec<SegmentId>, DecodeError> {
+    let names = names.into_inner();
+    names.iter().map(|name| id(field, name)).collect()
+}
+
+impl WireDemands {
+    fn read(self) -> Result<Conditions, DecodeError> {
         let requires = Requires {
             min_build: build("minBuild", self.min_build)?,
             max_build: build("maxBuild", self.max_build)?,
@@ -133,7 +199,11 @@ impl WireConditions {
                 Patience::from_seconds(seconds).map_err(|e| invalid("whenStale", e))?,
             ),
         };
-        Ok((requires, when_stale))
+        Ok(Conditions {
+            requires,
+            when_stale,
+            ..Conditions::default()
+        })
     }
 }
 
@@ -158,10 +228,7 @@ impl TryFrom<WireContent> for Content {
                 Ok((texts.language, localization))
             })
             .collect::<Result<BTreeMap<_, _>, DecodeError>>()?;
-        let (requires, when_stale) = match wire.conditions {
-            Some(conditions) => conditions.read()?,
-            None => Default::default(),
-        };
+        let conditions = Conditions::try_from(wire.conditions)?;
         Ok(Self {
             event_id: id("event", &wire.event)?,
             revision: Revision(wire.revision),
@@ -172,8 +239,10 @@ impl TryFrom<WireContent> for Content {
             priority: wire.priority,
             tags: wire.tags.into_inner(),
             localizations,
-            requires,
-            when_stale,
+            requires: conditions.requires,
+            when_stale: conditions.when_stale,
+            target_segments: conditions.targets,
+            exclude_segments: conditions.excludes,
             configuration: json("configuration", wire.configuration)?,
         })
     }
