@@ -6,6 +6,7 @@
 mod admin;
 mod audit;
 mod authentication;
+mod calendar;
 mod catalog;
 mod changes;
 mod deployments;
@@ -111,6 +112,7 @@ pub fn router(api: Api) -> Router {
         .merge(users::routes())
         .merge(issuers::routes())
         .merge(events::routes())
+        .merge(calendar::routes())
         .merge(catalog::routes())
         .merge(schemas::routes())
         .merge(deployments::routes())

@@ -28,6 +28,12 @@ impl Issuer {
         })
     }
 
+    /// Whose tokens it signs.
+    #[must_use]
+    pub fn installation(&self) -> &Installation {
+        &self.installation
+    }
+
     /// Says who somebody is from `now` on, in whole seconds as tokens have them.
     #[must_use]
     pub fn claims(

@@ -19,6 +19,7 @@ pub mod outbound;
 pub mod studio;
 pub mod trust;
 
+pub mod calendar;
 pub mod country;
 pub mod event;
 pub mod region;

@@ -306,3 +306,16 @@ pub const MAX_REGION_NAME: usize = 100;
 
 /// Countries of a region: all there are.
 pub const MAX_COUNTRIES: usize = 250;
+
+/// Days of a calendar if nothing is said.
+pub const CALENDAR_DAYS: i64 = 30;
+
+/// Days of a calendar at most: a year, and a day for a leap year.
+pub const MAX_CALENDAR_DAYS: i64 = 366;
+
+/// Occurrences and deployments in a calendar, each: 3 MB of answer. More nobody reads; a region or a shorter stretch tells
+/// them in parts.
+pub const MAX_CALENDAR: usize = 10_000;
+
+/// Overlaps told in a calendar: the first ones.
+pub const MAX_OVERLAPS: usize = 1_000;

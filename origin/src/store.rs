@@ -11,6 +11,7 @@
 pub mod acks;
 pub mod assignments;
 pub mod audit;
+pub mod calendar;
 pub mod catalog;
 pub mod changes;
 pub mod course;

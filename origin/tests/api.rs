@@ -6,6 +6,7 @@ mod common;
 
 mod api {
     mod approvals;
+    mod calendar;
     mod catalog;
     mod deployments;
     mod edges;

@@ -3,7 +3,7 @@
 mod create;
 mod judge;
 mod rollback;
-mod view;
+pub(super) mod view;
 
 use axum::Router;
 use axum::extract::State;

@@ -117,6 +117,18 @@ async fn read(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Deployment>, 
     Ok(deployments)
 }
 
+/// Those of the given deployments that there are, newest first.
+///
+/// # Errors
+/// If the database fails.
+pub async fn of_ids(
+    conn: &mut PgConnection,
+    ids: &[DeploymentId],
+) -> Result<Vec<Deployment>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    read(conn, &ids).await
+}
+
 /// One deployment.
 ///
 /// # Errors

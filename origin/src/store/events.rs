@@ -114,6 +114,15 @@ pub(super) async fn read(
     .collect()
 }
 
+/// Those of the given events that there are, newest first.
+///
+/// # Errors
+/// If the database fails.
+pub async fn of_ids(conn: &mut PgConnection, ids: &[EventId]) -> Result<Vec<Event>, StoreError> {
+    let ids: Vec<String> = ids.iter().map(EventId::to_string).collect();
+    read(conn, &ids).await
+}
+
 /// One event.
 ///
 /// # Errors

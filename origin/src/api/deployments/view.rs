@@ -13,7 +13,7 @@ use crate::rollout::deployment::{Deployment, Status};
 /// A deployment. `regions` are those asked for; `regionVersions` what it made of them.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct DeploymentView {
+pub(in crate::api) struct DeploymentView {
     deployment_id: DeploymentId,
     event_id: EventId,
     revision: Revision,
@@ -39,7 +39,7 @@ struct RolledBackView {
 }
 
 impl DeploymentView {
-    pub(super) fn new(deployment: Deployment) -> Self {
+    pub(in crate::api) fn new(deployment: Deployment) -> Self {
         let steps = deployment.steps.into_iter();
         Self {
             deployment_id: deployment.id,
