@@ -3,6 +3,7 @@
 //! Every handler says first who may ask. Whatever changes something writes the audit log in the same
 //! transaction, and answers only after the commit.
 
+mod access;
 mod admin;
 mod audit;
 mod authentication;
@@ -10,12 +11,15 @@ mod calendar;
 mod catalog;
 mod changes;
 mod deployments;
+mod document;
 mod edges;
 mod error;
 mod events;
+mod gate;
 mod health;
 mod issuers;
 mod life;
+mod once;
 mod page;
 mod record;
 mod regions;
@@ -27,6 +31,7 @@ mod users;
 
 use axum::Router;
 use axum::extract::FromRef;
+use axum::middleware::from_fn_with_state;
 use liveevents_service::clock::Clock;
 use liveevents_service::http::{ApiError, Authority};
 use sqlx::pool::PoolConnection;
@@ -38,9 +43,13 @@ use crate::login::Logins;
 use crate::metrics::ApiMetrics;
 use crate::outbound::Outbound;
 use crate::password::Passwords;
+use crate::quotas::Quotas;
 use crate::store::StoreError;
 use crate::store::database_clock::DatabaseClock;
 use crate::trust::Keeper;
+
+use access::Routes;
+use gate::Gate;
 
 /// What handlers work with. Cheap to clone.
 #[derive(Clone)]
@@ -61,6 +70,10 @@ pub struct Api {
     pub trust: Keeper,
     /// Who may try to log in how often, and for how long it lasts.
     pub logins: Logins,
+    /// How often one caller may ask for what.
+    pub quotas: Quotas,
+    /// What fingerprints of requests are keyed with.
+    pub fingerprint_key: [u8; 32],
     /// Judges addresses that are to be asked.
     pub outbound: Outbound,
     /// Whether only approved revisions are deployed.
@@ -106,7 +119,16 @@ async fn commit(tx: Transaction<'static, Postgres>) -> Result<(), ApiError> {
 
 /// All routes but `/metrics`, without the layers around them.
 pub fn router(api: Api) -> Router {
-    let v1 = Router::new()
+    let (router, document, rules) = routes().split();
+    let gate = Gate::new(api.clone(), rules);
+    router
+        .layer(from_fn_with_state(gate, gate::pass))
+        .with_state(api)
+        .merge(document::serve(document))
+}
+
+fn routes() -> Routes {
+    let v1 = Routes::new()
         .merge(authentication::routes())
         .merge(tokens::routes())
         .merge(users::routes())
@@ -122,8 +144,5 @@ pub fn router(api: Api) -> Router {
         .merge(edges::routes())
         .merge(admin::routes())
         .merge(audit::routes());
-    Router::new()
-        .nest("/api/v1", v1)
-        .merge(health::routes())
-        .with_state(api)
+    Routes::new().nest("/api/v1", v1).merge(health::routes())
 }

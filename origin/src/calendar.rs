@@ -13,6 +13,7 @@ use liveevents_protocol::id::{EventId, RegionId};
 use liveevents_protocol::model::Assignment;
 use liveevents_protocol::schedule::Occurrence;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::event::lifecycle::State;
 use crate::event::record::Event;
@@ -20,8 +21,9 @@ use crate::event::schedule::{self, Unschedulable};
 use crate::event::wall_clock::Zone;
 
 /// An event at one time in one region.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CalendarEntry)]
 pub struct Entry {
     /// Which event.
     pub event_id: EventId,
@@ -46,14 +48,16 @@ pub struct Entry {
 }
 
 /// Two events of one category at one time in one region.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CalendarOverlap)]
 pub struct Overlap {
     /// Where.
     pub region: RegionId,
     /// Of which category.
     pub category: String,
     /// The two.
+    #[schema(value_type = Vec<EventId>, min_items = 2, max_items = 2)]
     pub events: [EventId; 2],
     /// From when on.
     pub opens: Timestamp,

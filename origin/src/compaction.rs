@@ -1,20 +1,21 @@
-//! Forgetting old rows of the region logs, so that they do not grow for ever.
+//! Forgetting old rows of the region logs, and old keys of requests, so that they do not grow for ever.
 
 use std::time::Duration;
 
+use liveevents_service::clock::Clock;
 use sqlx::PgPool;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::DATABASE_DEADLINE;
-use crate::store::{StoreError, region_log};
+use crate::limits::{DATABASE_DEADLINE, IDEMPOTENCY_BATCH, IDEMPOTENCY_LIFE};
+use crate::store::{StoreError, idempotency, region_log};
 
 /// At 100 changes a second a log grows by 30,000 rows in between, a few dozen megabytes.
 const EVERY: Duration = Duration::from_secs(300);
 
 /// Keeps the newest `keep` versions of every region's log, until shut down. Several origins may do so at
 /// once; each region is a short transaction of its own.
-pub async fn run(pool: PgPool, keep: u64, shutdown: CancellationToken) {
+pub async fn run(pool: PgPool, keep: u64, clock: Clock, shutdown: CancellationToken) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -31,6 +32,19 @@ pub async fn run(pool: PgPool, keep: u64, shutdown: CancellationToken) {
             }
             Err(_) => tracing::warn!("region logs could not be compacted in time, later again"),
         }
+        match timeout(DATABASE_DEADLINE, forget_keys(&pool, &clock)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                let error = liveevents_service::logs::chain(&error);
+                tracing::warn!(
+                    error,
+                    "old keys of requests could not be forgotten, later again"
+                );
+            }
+            Err(_) => {
+                tracing::warn!("old keys of requests could not be forgotten in time, later again")
+            }
+        }
     }
 }
 
@@ -45,4 +59,21 @@ async fn compact(pool: &PgPool, keep: u64) -> Result<u64, StoreError> {
         tx.commit().await?;
     }
     Ok(gone)
+}
+
+/// Forgets the keys of requests that are too old to be sent again, a batch a transaction, and says how many they were.
+///
+/// # Errors
+/// If the database fails.
+pub async fn forget_keys(pool: &PgPool, clock: &Clock) -> Result<u64, StoreError> {
+    let expired = clock.now() - IDEMPOTENCY_LIFE;
+    let mut gone = 0;
+    loop {
+        let mut conn = pool.acquire().await?;
+        let batch = idempotency::forget(&mut conn, expired, IDEMPOTENCY_BATCH).await?;
+        gone += batch;
+        if batch < IDEMPOTENCY_BATCH.unsigned_abs() {
+            return Ok(gone);
+        }
+    }
 }

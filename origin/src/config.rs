@@ -15,10 +15,11 @@ use liveevents_service::logs;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 
-use crate::limits::MAX_LOGINS_PER_MINUTE;
+use crate::limits::{MAX_LOGINS_PER_MINUTE, MAX_PER_MINUTE};
 use crate::login::network::Network;
 use crate::login::{Delays, Rules};
 use crate::password;
+use crate::quotas::PerMinute;
 
 mod settings;
 
@@ -64,6 +65,8 @@ pub struct Config {
     pub keys: Keyring,
     /// How people log in.
     pub login: Rules,
+    /// How often one caller may ask for what.
+    pub rate_limits: PerMinute,
     /// How often issuers of players' tokens are asked for their keys.
     pub issuer_refresh: Duration,
     /// Who can log in first.
@@ -188,6 +191,8 @@ impl Config {
         {
             r.refuse("jwt.previous_secrets", "must be seven at most");
         }
+        let limited = r.parse::<bool>("rate_limiting.enabled");
+        let rate_limits = rate_limits(&mut r);
         let login = login(&mut r);
         let issuer_refresh = r.duration("issuers.refresh");
         if issuer_refresh
@@ -212,6 +217,7 @@ impl Config {
         r.finish(|ok| {
             let environment = environment.get(ok);
             let data_dir = data_dir.get(ok);
+            let (limited, login) = (limited.get(ok), login(ok));
             Self {
                 environment,
                 installation: installation.get(ok),
@@ -221,7 +227,15 @@ impl Config {
                 database: database(ok),
                 data_dir,
                 keys: Keyring::new(keys.get(ok), others.get(ok)),
-                login: login(ok),
+                login: Rules {
+                    per_minute: if limited { login.per_minute } else { 0 },
+                    ..login
+                },
+                rate_limits: if limited {
+                    rate_limits(ok)
+                } else {
+                    PerMinute::default()
+                },
                 issuer_refresh: issuer_refresh.get(ok),
                 admin: admin(ok),
                 require_approval: require_approval.get(ok),
@@ -275,6 +289,18 @@ fn login(r: &mut Reader) -> impl FnOnce(&Valid) -> Rules + use<> {
         proxies: proxies.get(ok),
         per_minute: per_minute.get(ok),
         delays: Delays::default(),
+    }
+}
+
+fn rate_limits(r: &mut Reader) -> impl FnOnce(&Valid) -> PerMinute + use<> {
+    let bound = 0..=MAX_PER_MINUTE;
+    let events = r.within("rate_limiting.events_per_minute", bound.clone());
+    let deployments = r.within("rate_limiting.deployments_per_minute", bound.clone());
+    let lists = r.within("rate_limiting.lists_per_minute", bound);
+    |ok| PerMinute {
+        events: events.get(ok),
+        deployments: deployments.get(ok),
+        lists: lists.get(ok),
     }
 }
 

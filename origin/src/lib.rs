@@ -16,6 +16,7 @@ pub mod first_admin;
 pub mod issuer;
 pub mod login;
 pub mod outbound;
+pub mod quotas;
 pub mod studio;
 pub mod trust;
 

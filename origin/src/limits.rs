@@ -183,6 +183,9 @@ pub const REMEMBER_NETWORK: SignedDuration = SignedDuration::from_hours(24 * 90)
 /// Tries a minute that may be configured; a table of [`liveevents_service::http::Quota`] takes no more.
 pub const MAX_LOGINS_PER_MINUTE: u32 = 10_000;
 
+/// The highest limit of a caller's requests a minute that can be set: what a `Quota` can count.
+pub const MAX_PER_MINUTE: u32 = 10_000;
+
 /// Issuers of players' tokens: platforms, and a studio's own; all of them are in every trust bundle.
 pub const MAX_ISSUERS: usize = 16;
 
@@ -319,3 +322,14 @@ pub const MAX_CALENDAR: usize = 10_000;
 
 /// Overlaps told in a calendar: the first ones.
 pub const MAX_OVERLAPS: usize = 1_000;
+
+/// For how long a request that is sent again gets the first answer, in hours: whoever has not had it after a day looks
+/// for what was created.
+pub const IDEMPOTENCY_LIFE_HOURS: u32 = 24;
+
+/// The same.
+pub const IDEMPOTENCY_LIFE: SignedDuration =
+    SignedDuration::from_hours(IDEMPOTENCY_LIFE_HOURS as i64);
+
+/// Keys that are forgotten in one transaction: with answers of some kilobytes each, a few megabytes.
+pub const IDEMPOTENCY_BATCH: i64 = 1_000;

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::country::is_country;
 use crate::event::fault::Faults;
@@ -12,8 +13,9 @@ use crate::event::wall_clock::Zone;
 use crate::limits::{MAX_COUNTRIES, MAX_REGION_NAME};
 
 /// What is said of it; of an existing one, what is to be another.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = RegionFields)]
 pub struct Fields {
     /// Its name for people.
     pub display_name: Option<String>,

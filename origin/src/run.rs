@@ -48,6 +48,7 @@ use crate::push::hub::Hub;
 use crate::push::registry::Registry;
 use crate::push::roster::{Roster, Watch};
 use crate::quic::{self, QuicError};
+use crate::quotas::Quotas;
 use crate::scheduler::Scheduler;
 use crate::seal::Sealer;
 use crate::store::database_clock::DatabaseClock;
@@ -218,6 +219,8 @@ pub async fn run(
         passwords,
         trust: trust.clone(),
         logins: Logins::new(config.login),
+        quotas: Quotas::new(config.rate_limits),
+        fingerprint_key: *config.keys.current().fingerprint(),
         outbound,
         require_approval: config.require_approval,
         inspector: Inspector::default(),
@@ -238,7 +241,7 @@ pub async fn run(
     back.spawn(acks::write(
         ack_box,
         pool.clone(),
-        clock,
+        clock.clone(),
         push_metrics,
         back_stop.clone(),
     ));
@@ -256,6 +259,7 @@ pub async fn run(
     back.spawn(compaction::run(
         pool.clone(),
         config.log_versions,
+        clock,
         back_stop.clone(),
     ));
     front.spawn(serve(

@@ -21,6 +21,7 @@ pub mod deployments;
 pub mod edges;
 pub mod epoch;
 pub mod events;
+pub mod idempotency;
 pub mod issuers;
 pub mod overlaps;
 pub mod progress;

@@ -19,9 +19,11 @@ use crate::limits::{
     MAX_MAPPED_NAME,
 };
 use jwk::Jwk;
+use utoipa::ToSchema;
 
 /// What a token may be signed with. No other, and never `none` or a shared secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[schema(as = IssuerAlgorithm)]
 pub enum Algorithm {
     /// Ed25519.
     EdDSA,
@@ -32,8 +34,9 @@ pub enum Algorithm {
 }
 
 /// An issuer as an admin describes it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = IssuerDescription)]
 pub struct Description {
     /// The `iss` of its tokens.
     pub issuer: String,
@@ -46,6 +49,7 @@ pub struct Description {
     pub jwks_url: Option<String>,
     /// Its keys, where there is no address for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
     pub keys: Option<Vec<Jwk>>,
     /// Which claims say what.
     #[serde(default)]
@@ -55,8 +59,9 @@ pub struct Description {
 }
 
 /// Which claims of a token say what of a player. A claim inside another is named with a dot between.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = ClaimMapping)]
 pub struct Mapping {
     /// The player's id.
     #[serde(default = "sub")]

@@ -9,6 +9,7 @@ mod api {
     mod calendar;
     mod catalog;
     mod deployments;
+    mod document;
     mod edges;
     mod events;
     mod extensions;

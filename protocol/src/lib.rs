@@ -38,3 +38,6 @@ pub mod delay;
 pub mod frame;
 pub mod limits;
 pub mod message;
+
+#[cfg(feature = "openapi")]
+mod openapi;

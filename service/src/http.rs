@@ -18,7 +18,7 @@ mod tests;
 
 pub use caller::{Authority, Caller};
 pub use error::{ApiError, BoxError, Checks, FieldError};
-pub use extract::{Json, Path, Query};
+pub use extract::{Json, Path, Query, body};
 pub use layers::{Spans, layers};
 pub use quota::{Allowance, Quota};
 pub use serve::{Capacity, serve};

@@ -18,6 +18,7 @@ const TOKEN_PURPOSE: &[u8] = b"liveevents token signing v1";
 const TRUST_PURPOSE: &[u8] = b"liveevents trust signing v1";
 const SEAL_PURPOSE: &[u8] = b"liveevents position seal v1";
 const RESET_PURPOSE: &[u8] = b"liveevents quic reset v1";
+const FINGERPRINT_PURPOSE: &[u8] = b"liveevents request fingerprint v1";
 
 /// The shortest secret, in bytes: as many as each derived key has, so that guessing the secret is not
 /// the cheaper way.
@@ -30,6 +31,7 @@ pub struct Keys {
     pub(crate) trust: SigningKey,
     seal: [u8; 32],
     reset: [u8; 32],
+    fingerprint: [u8; 32],
 }
 
 /// The keys of the secret in use, and of those that are accepted besides: the one before it while it is replaced, or the
@@ -102,6 +104,7 @@ impl Keys {
             trust: SigningKey::from_bytes(&expand(&hkdf, TRUST_PURPOSE)),
             seal: expand(&hkdf, SEAL_PURPOSE),
             reset: expand(&hkdf, RESET_PURPOSE),
+            fingerprint: expand(&hkdf, FINGERPRINT_PURPOSE),
         })
     }
 
@@ -125,6 +128,12 @@ impl Keys {
     #[must_use]
     pub fn reset(&self) -> &[u8; 32] {
         &self.reset
+    }
+
+    /// The HMAC-SHA256 key of the fingerprints by which a request that is sent again is known.
+    #[must_use]
+    pub fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
     }
 }
 

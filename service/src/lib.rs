@@ -19,3 +19,6 @@ pub mod http;
 pub mod limits;
 
 pub mod shutdown;
+
+#[cfg(feature = "openapi")]
+mod openapi;

@@ -1,33 +1,39 @@
 //! `POST /admin/cache/warm`: every region is pushed to its edges once more, and so to their Redis.
 
-use axum::Router;
 use axum::extract::State;
-use axum::routing::post;
 use jiff::SignedDuration;
 use liveevents_protocol::limits::LIVE_WITHIN;
 use liveevents_service::http::{ApiError, Caller, Json};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeSet;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
+use super::access::Routes;
 use super::record::{NOTHING, record};
 use super::roles::OPERATORS;
 use super::{Api, commit};
 use crate::store::edges;
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new().route("/admin/cache/warm", post(warm))
+pub(super) fn routes() -> Routes {
+    Routes::new().add(OPERATORS, routes!(warm))
 }
 
 /// How many are told.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Warmed {
     edges: usize,
     regions: usize,
 }
 
+/// Pushes the state of every region to its edges, and so to their Redis, once more.
+#[utoipa::path(
+    post,
+    path = "/admin/cache/warm",
+    responses((status = 200, description = "Done.", body = Warmed))
+)]
 async fn warm(State(api): State<Api>, caller: Caller) -> Result<Json<Warmed>, ApiError> {
-    caller.require(OPERATORS)?;
     let now = api.clock.now();
     let within = SignedDuration::try_from(LIVE_WITHIN).unwrap_or(SignedDuration::MAX);
     let mut tx = api.begin().await?;

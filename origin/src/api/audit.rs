@@ -1,25 +1,27 @@
 //! `GET /audit`: who did what, when, and what it was before and after.
 
-use axum::Router;
 use axum::extract::State;
-use axum::routing::get;
 use jiff::Timestamp;
-use liveevents_service::http::{ApiError, Caller, Checks, Json, Query};
+use liveevents_service::http::{ApiError, Checks, Json, Query};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
 
 use super::Api;
+use super::access::Routes;
 use super::page::page;
 use super::roles::OPERATORS;
 use crate::store;
 use crate::store::audit::{self, Recorded};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new().route("/audit", get(list))
+pub(super) fn routes() -> Routes {
+    Routes::new().add(OPERATORS, routes!(list))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Filter {
     actor: Option<String>,
     action: Option<String>,
@@ -30,7 +32,8 @@ struct Filter {
     offset: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditList)]
 struct Listed {
     entries: Vec<View>,
     total: u64,
@@ -38,25 +41,33 @@ struct Listed {
     offset: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AuditEntry)]
 struct View {
     id: i64,
     at: Timestamp,
     actor: String,
     action: String,
     subject: String,
+    #[schema(value_type = Value)]
     before: Option<Box<RawValue>>,
+    #[schema(value_type = Value)]
     after: Option<Box<RawValue>>,
     trace_id: Option<String>,
 }
 
+/// Who did what, when, and what it was before and after; newest first.
+#[utoipa::path(
+    get,
+    path = "/audit",
+    params(Filter),
+    responses((status = 200, description = "A page.", body = Listed))
+)]
 async fn list(
     State(api): State<Api>,
-    caller: Caller,
     Query(asked): Query<Filter>,
 ) -> Result<Json<Listed>, ApiError> {
-    caller.require(OPERATORS)?;
     let mut checks = Checks::default();
     let page = page(asked.limit, asked.offset, &mut checks);
     checks.finish()?;

@@ -3,18 +3,19 @@
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use axum::Router;
 use axum::extract::{ConnectInfo, FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
 use jiff::Timestamp;
 use liveevents_service::http::{ApiError, Json};
 use liveevents_service::token::Role;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
+use super::access::{Access, Routes};
 use super::{Api, commit};
 use crate::login::Who;
 use crate::login::network::{Home, client};
@@ -22,18 +23,19 @@ use crate::password;
 use crate::store::tokens::{self, Purpose};
 use crate::store::users;
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new().route("/authentication/login", post(login))
+pub(super) fn routes() -> Routes {
+    Routes::new().add(Access::ANYONE, routes!(login))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Login {
     username: String,
+    #[schema(value_type = String, format = Password)]
     password: SecretString,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct LoggedIn {
     token: String,
@@ -41,7 +43,8 @@ struct LoggedIn {
     user: Identity,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LoggedInUser)]
 struct Identity {
     username: String,
     role: Role,
@@ -62,6 +65,12 @@ impl FromRequestParts<Api> for From {
     }
 }
 
+/// Logs somebody in.
+#[utoipa::path(
+    post,
+    path = "/authentication/login",
+    responses((status = 200, description = "A token.", body = LoggedIn))
+)]
 async fn login(
     State(api): State<Api>,
     From(home): From,

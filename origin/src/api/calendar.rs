@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
 use jiff::{SignedDuration, Timestamp};
 use liveevents_protocol::id::RegionId;
 use liveevents_protocol::model::Assignment;
-use liveevents_service::http::{ApiError, Caller, Checks, Json, Query};
+use liveevents_service::http::{ApiError, Checks, Json, Query};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
 
 use super::Api;
+use super::access::Routes;
 use super::deployments::view::DeploymentView;
 use super::roles::PEOPLE;
 use crate::calendar::{self, Entry, Overlap, Stretch, ics};
@@ -25,22 +26,24 @@ use crate::rollout::deployment::Deployment;
 use crate::store;
 use crate::store::{assignments, deployments, events, regions};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new().route("/calendar", get(show))
+pub(super) fn routes() -> Routes {
+    Routes::new().add(PEOPLE, routes!(show))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Asked {
     region: Option<RegionId>,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
+    #[param(inline, value_type = Option<Format>)]
     format: Option<String>,
     /// Whether drafts are told too, as planned.
     drafts: Option<bool>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Calendar {
     from: Timestamp,
     to: Timestamp,
@@ -49,17 +52,21 @@ struct Calendar {
     deployments: Vec<DeploymentView>,
 }
 
+#[derive(ToSchema)]
+#[schema(as = CalendarFormat, rename_all = "lowercase")]
 enum Format {
     Json,
     Ics,
 }
 
-async fn show(
-    State(api): State<Api>,
-    caller: Caller,
-    Query(asked): Query<Asked>,
-) -> Result<Response, ApiError> {
-    caller.require(PEOPLE)?;
+/// What is shown when and where, what overlaps, and what was deployed.
+#[utoipa::path(
+    get,
+    path = "/calendar",
+    params(Asked),
+    responses((status = 200, description = "From `from` to `to`, a month from now if nothing is said.", content((Calendar = "application/json"), (String = "text/calendar"))))
+)]
+async fn show(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Response, ApiError> {
     let now = api.clock.now();
     let mut checks = Checks::default();
     let format = match asked.format.as_deref() {

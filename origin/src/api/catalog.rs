@@ -3,14 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use axum::Router;
 use axum::extract::State;
-use axum::routing::get;
 use jiff::Timestamp;
 use liveevents_service::http::{ApiError, Caller, Checks, Json, Query};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
 
+use super::access::Routes;
 use super::page::page;
 use super::record::record;
 use super::roles::{ADMINS, PEOPLE};
@@ -19,13 +20,16 @@ use crate::limits::{MAX_FAULTS, MAX_ITEM_ID, MAX_ITEMS, MAX_NAME};
 use crate::store::catalog::{self, Item, Replaced};
 use crate::store::{self, Page, Paged};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new().route("/catalog/items", get(list).put(replace))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(PEOPLE, routes!(list))
+        .add(ADMINS, routes!(replace))
 }
 
 /// Something that events give away.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = CatalogItem)]
 struct ItemView {
     /// What configurations call it.
     item_id: String,
@@ -35,22 +39,25 @@ struct ItemView {
 }
 
 /// All items.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CatalogItems)]
 struct Items {
     items: Vec<ItemView>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Asked {
     limit: Option<u32>,
     offset: Option<u32>,
 }
 
 /// A part of the catalogue, by id.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CatalogPage)]
 struct Listed {
     items: Vec<ItemView>,
     total: u64,
@@ -61,12 +68,17 @@ struct Listed {
     updated_by: Option<String>,
 }
 
+/// What events may give away.
+#[utoipa::path(
+    get,
+    path = "/catalog/items",
+    params(Asked),
+    responses((status = 200, description = "A page, by id.", body = Listed))
+)]
 async fn list(
     State(api): State<Api>,
-    caller: Caller,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Listed>, ApiError> {
-    caller.require(PEOPLE)?;
     let mut checks = Checks::default();
     let page = page(asked.limit, asked.offset, &mut checks);
     checks.finish()?;
@@ -75,12 +87,17 @@ async fn list(
     Ok(Json(listed(found, replaced, page)))
 }
 
+/// Replaces the whole catalogue.
+#[utoipa::path(
+    put,
+    path = "/catalog/items",
+    responses((status = 200, description = "Its first page.", body = Listed))
+)]
 async fn replace(
     State(api): State<Api>,
     caller: Caller,
     Json(new): Json<Items>,
 ) -> Result<Json<Listed>, ApiError> {
-    caller.require(ADMINS)?;
     let items = check(new)?;
     let now = api.clock.now();
     let mut tx = api.begin().await?;

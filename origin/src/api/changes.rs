@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::State;
-use axum::routing::get;
 use jiff::Timestamp;
 use liveevents_protocol::id::{ChangeId, DeploymentId, EdgeId, EventId, RegionId};
 use liveevents_protocol::version::{BasisPoints, Epoch, Revision, Version};
-use liveevents_service::http::{ApiError, Caller, Json, Path};
+use liveevents_service::http::{ApiError, Json, Path};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::Api;
+use super::access::Routes;
 use super::edges::QuarantinedView;
 use super::roles::PEOPLE;
 use crate::convergence::{Facts, Nack, Rule, Verdict};
@@ -20,12 +21,13 @@ use crate::limits::{CONVERGENCE_GRACE, MAX_REASON};
 use crate::store::progress::{Progress, Quantiles};
 use crate::store::{self, changes, progress};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new().route("/changes/{id}", get(show))
+pub(super) fn routes() -> Routes {
+    Routes::new().add(PEOPLE, routes!(show))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Change)]
 struct View {
     change_id: ChangeId,
     kind: String,
@@ -39,8 +41,9 @@ struct View {
     regions: BTreeMap<RegionId, RegionView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ChangedRegion)]
 struct RegionView {
     version: Version,
     epoch: Epoch,
@@ -56,7 +59,8 @@ struct RegionView {
 }
 
 /// A verdict without what it rests on, which is beside it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ConvergenceVerdict)]
 enum Name {
     Converged,
     Waiting,
@@ -64,7 +68,8 @@ enum Name {
     NotApplicable,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EdgesConvergence)]
 struct Edges {
     verdict: Name,
     applied: u64,
@@ -76,7 +81,8 @@ struct Edges {
 }
 
 /// Of live edges.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = GameServersConvergence)]
 struct GameServersView {
     verdict: Name,
     received: u64,
@@ -85,8 +91,9 @@ struct GameServersView {
     of: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Nack)]
 struct NackView {
     event_id: EventId,
     revision: Option<Revision>,
@@ -97,26 +104,30 @@ struct NackView {
 }
 
 /// From the commit to the acks; none before the first.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ConvergenceMilliseconds)]
 struct Milliseconds {
     edges: Option<QuantilesView>,
     game_servers: Option<QuantilesView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Quantiles)]
 struct QuantilesView {
     p50: f64,
     p99: f64,
     last: f64,
 }
 
-async fn show(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<ChangeId>,
-) -> Result<Json<View>, ApiError> {
-    caller.require(PEOPLE)?;
+/// What was changed, who has it, and how long that took.
+#[utoipa::path(
+    get,
+    path = "/changes/{id}",
+    params(("id" = ChangeId, Path)),
+    responses((status = 200, description = "The change.", body = View))
+)]
+async fn show(State(api): State<Api>, Path(id): Path<ChangeId>) -> Result<Json<View>, ApiError> {
     let now = api.clock.now();
     let mut tx = store::begin_snapshot(&api.pool).await?;
     let found = changes::find(&mut tx, id).await?;

@@ -5,40 +5,49 @@ mod judge;
 mod rollback;
 pub(super) mod view;
 
-use axum::Router;
 use axum::extract::State;
-use axum::routing::{get, post};
 use liveevents_protocol::id::{DeploymentId, EventId, RegionId};
 use liveevents_protocol::version::BasisPoints;
-use liveevents_service::http::{ApiError, Caller, Checks, Json, Path, Query};
+use liveevents_service::http::{ApiError, Checks, Json, Path, Query};
 use serde::{Deserialize, Serialize};
 
 use super::Api;
+use super::access::{Access, Routes};
 use super::page::page;
-use super::roles::PEOPLE;
+use super::roles::{OPERATORS, PEOPLE};
+use crate::quotas::Limit;
 use crate::rollout::deployment::Status;
 use crate::store::{self, deployments};
 
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
 use view::DeploymentView;
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/deployments", get(list).post(create::create))
-        .route("/deployments/{id}", get(show))
-        .route("/deployments/{id}/rollback", post(rollback::roll_back))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(PEOPLE, routes!(list))
+        .add(PEOPLE, routes!(show))
+        .add(
+            Access::to(OPERATORS).limited(Limit::Deployments).once(),
+            routes!(create::create),
+        )
+        .add(OPERATORS, routes!(rollback::roll_back))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Filter {
     event_id: Option<EventId>,
     region: Option<RegionId>,
+    #[param(value_type = Option<Status>)]
     status: Option<String>,
     limit: Option<u32>,
     offset: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeploymentList)]
 struct Listed {
     deployments: Vec<DeploymentView>,
     total: u64,
@@ -46,12 +55,17 @@ struct Listed {
     offset: u32,
 }
 
+/// Deployments, newest first.
+#[utoipa::path(
+    get,
+    path = "/deployments",
+    params(Filter),
+    responses((status = 200, description = "A page.", body = Listed))
+)]
 async fn list(
     State(api): State<Api>,
-    caller: Caller,
     Query(asked): Query<Filter>,
 ) -> Result<Json<Listed>, ApiError> {
-    caller.require(PEOPLE)?;
     let mut checks = Checks::default();
     let page = page(asked.limit, asked.offset, &mut checks);
     let status = asked
@@ -73,12 +87,17 @@ async fn list(
     }))
 }
 
+/// One deployment.
+#[utoipa::path(
+    get,
+    path = "/deployments/{id}",
+    params(("id" = DeploymentId, Path)),
+    responses((status = 200, description = "The deployment.", body = DeploymentView))
+)]
 async fn show(
     State(api): State<Api>,
-    caller: Caller,
     Path(id): Path<DeploymentId>,
 ) -> Result<Json<DeploymentView>, ApiError> {
-    caller.require(PEOPLE)?;
     let mut tx = store::begin_snapshot(&api.pool).await?;
     let found = deployments::find(&mut tx, id).await?;
     let found = found.ok_or_else(|| ApiError::not_found("deployment", &id))?;

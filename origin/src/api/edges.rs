@@ -5,10 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::{delete, get, post};
 use jiff::Timestamp;
 use liveevents_protocol::entry::EntryKey;
 use liveevents_protocol::frame::DRAIN;
@@ -18,7 +16,10 @@ use liveevents_service::http::{ApiError, Caller, Json, Path};
 use serde::Serialize;
 use serde_json::json;
 use sqlx::PgConnection;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
+use super::access::Routes;
 use super::record::{NOTHING, record};
 use super::roles::{OPERATORS, PEOPLE};
 use super::{Api, commit};
@@ -26,21 +27,23 @@ use crate::convergence::{GameServers, Presence, Quarantined, presence};
 use crate::store::edges::Standing;
 use crate::store::{self, StoreError, edges};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/edges", get(list))
-        .route("/edges/{id}", delete(forget))
-        .route("/edges/{id}/drain", post(drain))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(PEOPLE, routes!(list))
+        .add(OPERATORS, routes!(forget))
+        .add(OPERATORS, routes!(drain))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EdgeList)]
 struct Listed {
     edges: Vec<EdgeView>,
 }
 
 /// An edge as an answer.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Edge)]
 pub(super) struct EdgeView {
     edge_id: EdgeId,
     region: RegionId,
@@ -61,8 +64,9 @@ pub(super) struct EdgeView {
 }
 
 /// Where it stands in one region.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = EdgePosition)]
 struct PositionView {
     region: RegionId,
     epoch: Epoch,
@@ -75,8 +79,9 @@ struct PositionView {
 }
 
 /// Its game servers in one region.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = GameServersOfEdge)]
 struct ServedView {
     #[serde(flatten)]
     counts: CurrentView,
@@ -84,7 +89,8 @@ struct ServedView {
 }
 
 /// How many game servers have a region's newest version.
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[schema(as = CurrentGameServers)]
 pub(super) struct CurrentView {
     /// Have applied it.
     current: u64,
@@ -93,7 +99,8 @@ pub(super) struct CurrentView {
     of: u64,
 }
 
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
+#[schema(as = Degraded)]
 struct DegradedView {
     region: RegionId,
     #[serde(flatten)]
@@ -101,8 +108,9 @@ struct DegradedView {
 }
 
 /// An entry that an edge cannot apply.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Quarantined)]
 pub(super) struct QuarantinedView {
     edge_id: EdgeId,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -248,26 +256,37 @@ pub(super) async fn views(
     Ok(edges.map(|edge| EdgeView::new(edge, now)).collect())
 }
 
-async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Listed>, ApiError> {
-    caller.require(PEOPLE)?;
+/// Every edge and where it stands.
+#[utoipa::path(
+    get,
+    path = "/edges",
+    responses((status = 200, description = "All of them.", body = Listed))
+)]
+async fn list(State(api): State<Api>) -> Result<Json<Listed>, ApiError> {
     let mut tx = store::begin_snapshot(&api.pool).await?;
     let edges = views(&mut tx, api.clock.now()).await?;
     Ok(Json(Listed { edges }))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Draining {
     edge_id: EdgeId,
     draining: bool,
 }
 
+/// Has an edge send its game servers elsewhere.
+#[utoipa::path(
+    post,
+    path = "/edges/{id}/drain",
+    params(("id" = EdgeId, Path)),
+    responses((status = 200, description = "It is told.", body = Draining))
+)]
 async fn drain(
     State(api): State<Api>,
     caller: Caller,
     Path(id): Path<EdgeId>,
 ) -> Result<Json<Draining>, ApiError> {
-    caller.require(OPERATORS)?;
     let now = api.clock.now();
     let mut tx = api.begin().await?;
     let edge = lock(&mut tx, &id).await?;
@@ -295,12 +314,18 @@ async fn drain(
     }))
 }
 
+/// Forgets an edge that will not return.
+#[utoipa::path(
+    delete,
+    path = "/edges/{id}",
+    params(("id" = EdgeId, Path)),
+    responses((status = 204, description = "Gone."))
+)]
 async fn forget(
     State(api): State<Api>,
     caller: Caller,
     Path(id): Path<EdgeId>,
 ) -> Result<StatusCode, ApiError> {
-    caller.require(OPERATORS)?;
     let now = api.clock.now();
     let mut tx = api.begin().await?;
     let edge = lock(&mut tx, &id).await?;

@@ -12,53 +12,59 @@ mod revisions;
 mod validate;
 mod view;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use axum::routing::{get, post, put};
 use jiff::Timestamp;
 use liveevents_protocol::id::{EventId, RegionId};
 use liveevents_protocol::model::EventType;
-use liveevents_service::http::{ApiError, Caller, Checks, Json, Path, Query};
+use liveevents_service::http::{ApiError, Checks, Json, Path, Query};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
 use super::Api;
+use super::access::{Access, Routes};
 use super::page::page;
-use super::roles::PEOPLE;
+use super::roles::{DESIGNERS, OPERATORS, PEOPLE};
 use crate::event::lifecycle::State as Life;
 use crate::event::record::Event;
 use crate::limits::{MAX_SEARCH, MAX_TAG};
+use crate::quotas::Limit;
 use crate::store::{self, events};
 
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
 use view::{EventView, etag};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/events", get(list).post(create::create))
-        .route(
-            "/events/{id}",
-            get(show).put(edit::edit).delete(delete::delete),
-        )
-        .route("/events/{id}/clone", post(clone::clone))
-        .route("/events/{id}/validate", post(validate::validate))
-        .route("/events/{id}/approve", post(judge::approve))
-        .route("/events/{id}/reject", post(judge::reject))
-        .route("/events/{id}/activate", post(lifecycle::activate))
-        .route("/events/{id}/deactivate", post(lifecycle::deactivate))
-        .route("/events/{id}/pause", post(lifecycle::pause))
-        .route("/events/{id}/resume", post(lifecycle::resume))
-        .route("/events/{id}/cancel", post(lifecycle::cancel))
-        .route("/events/{id}/extend", put(extend::extend))
-        .route("/events/{id}/revisions", get(revisions::list))
-        .route("/events/{id}/revisions/{revision}", get(revisions::show))
+pub(super) fn routes() -> Routes {
+    let creating = Access::to(DESIGNERS).limited(Limit::Events).once();
+    Routes::new()
+        .add(PEOPLE, routes!(list))
+        .add(creating, routes!(create::create))
+        .add(PEOPLE, routes!(show))
+        .add(DESIGNERS, routes!(edit::edit))
+        .add(creating, routes!(clone::clone))
+        .add(DESIGNERS, routes!(validate::validate))
+        .add(OPERATORS, routes!(judge::approve))
+        .add(OPERATORS, routes!(judge::reject))
+        .add(PEOPLE, routes!(revisions::list))
+        .add(PEOPLE, routes!(revisions::show))
+        .add(OPERATORS, routes!(delete::delete))
+        .add(OPERATORS, routes!(lifecycle::activate))
+        .add(OPERATORS, routes!(lifecycle::deactivate))
+        .add(OPERATORS, routes!(lifecycle::pause))
+        .add(OPERATORS, routes!(lifecycle::resume))
+        .add(OPERATORS, routes!(lifecycle::cancel))
+        .add(OPERATORS, routes!(extend::extend))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Filter {
+    #[param(value_type = Option<Life>)]
     state: Option<String>,
     #[serde(rename = "type")]
+    #[param(value_type = Option<EventType>)]
     event_type: Option<String>,
     category: Option<String>,
     tag: Option<String>,
@@ -70,7 +76,8 @@ struct Filter {
     offset: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventList)]
 struct Listed {
     events: Vec<EventView>,
     total: u64,
@@ -78,12 +85,17 @@ struct Listed {
     offset: u32,
 }
 
+/// Events, newest first.
+#[utoipa::path(
+    get,
+    path = "/events",
+    params(Filter),
+    responses((status = 200, description = "A page.", body = Listed))
+)]
 async fn list(
     State(api): State<Api>,
-    caller: Caller,
     Query(asked): Query<Filter>,
 ) -> Result<Json<Listed>, ApiError> {
-    caller.require(PEOPLE)?;
     let mut checks = Checks::default();
     let page = page(asked.limit, asked.offset, &mut checks);
     let state = asked
@@ -130,12 +142,17 @@ async fn list(
     }))
 }
 
+/// An event with its newest revision.
+#[utoipa::path(
+    get,
+    path = "/events/{id}",
+    params(("id" = EventId, Path)),
+    responses((status = 200, description = "The event.", body = EventView, headers(("ETag" = String, description = "The revision's entity tag."))))
+)]
 async fn show(
     State(api): State<Api>,
-    caller: Caller,
     Path(id): Path<EventId>,
 ) -> Result<(HeaderMap, Json<EventView>), ApiError> {
-    caller.require(PEOPLE)?;
     let mut tx = store::begin_snapshot(&api.pool).await?;
     let event = find(&mut tx, &id).await?;
     answer(&mut tx, event).await

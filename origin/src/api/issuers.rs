@@ -3,14 +3,15 @@
 //! An issuer's key set is not asked for here: the answer comes at once, and the keys within moments. Until then, and
 //! wherever they cannot be had, the issuer's own page says so.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
 use jiff::Timestamp;
 use liveevents_service::http::{ApiError, Caller, Json, Path};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
+use super::access::Routes;
 use super::record::{NOTHING, record};
 use super::roles::ADMINS;
 use super::{Api, commit};
@@ -19,14 +20,15 @@ use crate::store::issuers::{self, ISSUER_IS_TAKEN, Issuer};
 use crate::store::{regions, tokens};
 use crate::studio::{Algorithm, Description, is_name};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/issuers", get(list))
-        .route("/issuers/{id}", get(show).put(put).delete(remove))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(ADMINS, routes!(list))
+        .add(ADMINS, routes!(show, put, remove))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Issuer)]
 struct View {
     issuer_id: String,
     #[serde(flatten)]
@@ -42,19 +44,22 @@ struct View {
     updated_by: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = BelievedKey)]
 struct Key {
     kid: String,
     algorithm: Algorithm,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = FetchFailure)]
 struct Failure {
     at: Timestamp,
     problem: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = IssuerList)]
 struct Issuers {
     issuers: Vec<View>,
 }
@@ -78,8 +83,13 @@ impl From<Issuer> for View {
     }
 }
 
-async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Issuers>, ApiError> {
-    caller.require(ADMINS)?;
+/// The studio's own issuers of players' tokens.
+#[utoipa::path(
+    get,
+    path = "/issuers",
+    responses((status = 200, description = "All of them.", body = Issuers))
+)]
+async fn list(State(api): State<Api>) -> Result<Json<Issuers>, ApiError> {
     let mut tx = api.begin().await?;
     let issuers = issuers::list(&mut tx).await?.into_iter();
     Ok(Json(Issuers {
@@ -87,12 +97,13 @@ async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Issuers>, A
     }))
 }
 
-async fn show(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<View>, ApiError> {
-    caller.require(ADMINS)?;
+/// One issuer.
+#[utoipa::path(
+    get,
+    path = "/issuers/{id}",
+    responses((status = 200, description = "The issuer.", body = View))
+)]
+async fn show(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<View>, ApiError> {
     let mut tx = api.begin().await?;
     let found = if is_name(&id) {
         issuers::find(&mut tx, &id).await?
@@ -103,13 +114,18 @@ async fn show(
     Ok(Json(found.into()))
 }
 
+/// Describes an issuer, new or known.
+#[utoipa::path(
+    put,
+    path = "/issuers/{id}",
+    responses((status = 200, description = "It is changed.", body = View), (status = 201, description = "Created.", body = View))
+)]
 async fn put(
     State(api): State<Api>,
     caller: Caller,
     Path(id): Path<String>,
     Json(description): Json<Description>,
 ) -> Result<(StatusCode, Json<View>), ApiError> {
-    caller.require(ADMINS)?;
     let mut faults = description.faults();
     if !is_name(&id) {
         faults.add("id", "must be 1 to 64 of a-z, 0-9 and -");
@@ -154,12 +170,17 @@ async fn put(
     Ok((status, Json(after)))
 }
 
+/// Removes an issuer: its tokens are refused within seconds.
+#[utoipa::path(
+    delete,
+    path = "/issuers/{id}",
+    responses((status = 204, description = "Gone."))
+)]
 async fn remove(
     State(api): State<Api>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    caller.require(ADMINS)?;
     let now = api.clock.now();
     let mut tx = api.begin().await?;
     issuers::lock(&mut tx).await?;

@@ -5,7 +5,7 @@ use liveevents_service::http::Checks;
 use crate::store::Page;
 
 /// The longest page.
-const MAX_LIMIT: u32 = 100;
+pub(super) const MAX_LIMIT: u32 = 100;
 
 /// The page if nothing is said.
 pub(super) const LIMIT: u32 = 20;

@@ -2,35 +2,40 @@
 
 mod edit;
 
-use axum::Router;
 use axum::extract::State;
-use axum::routing::get;
 use liveevents_protocol::id::RegionId;
 use liveevents_protocol::version::Version;
-use liveevents_service::http::{ApiError, Caller, Json, Path};
+use liveevents_service::http::{ApiError, Json, Path};
 use serde::Serialize;
 use sqlx::PgConnection;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
 use super::Api;
+use super::access::{Access, Routes};
 use super::edges::{CurrentView, EdgeView, views};
-use super::roles::PEOPLE;
+use super::roles::{ADMINS, PEOPLE};
 use crate::convergence::GameServers;
 use crate::store;
 use crate::store::regions::{self, Region};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/regions", get(list).post(edit::create))
-        .route("/regions/{id}", get(show).put(edit::edit))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(PEOPLE, routes!(list))
+        .add(PEOPLE, routes!(show))
+        .add(Access::to(ADMINS).once(), routes!(edit::create))
+        .add(ADMINS, routes!(edit::edit))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RegionList)]
 struct Listed {
     regions: Vec<View>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Region)]
 pub(super) struct View {
     region_id: RegionId,
     display_name: String,
@@ -46,7 +51,8 @@ pub(super) struct View {
 }
 
 /// How well a region is served.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = RegionHealth)]
 enum Health {
     /// Every edge that is here is live, and could apply everything.
     Healthy,
@@ -56,8 +62,13 @@ enum Health {
     Unserved,
 }
 
-async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Listed>, ApiError> {
-    caller.require(PEOPLE)?;
+/// Every region, how well it is served, and by which edges.
+#[utoipa::path(
+    get,
+    path = "/regions",
+    responses((status = 200, description = "All of them.", body = Listed))
+)]
+async fn list(State(api): State<Api>) -> Result<Json<Listed>, ApiError> {
     let mut tx = store::begin_snapshot(&api.pool).await?;
     let regions = regions::list(&mut tx).await?;
     let edges = views(&mut tx, api.clock.now()).await?;
@@ -69,12 +80,14 @@ async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Listed>, Ap
     }))
 }
 
-async fn show(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(id): Path<RegionId>,
-) -> Result<Json<View>, ApiError> {
-    caller.require(PEOPLE)?;
+/// One region.
+#[utoipa::path(
+    get,
+    path = "/regions/{id}",
+    params(("id" = RegionId, Path)),
+    responses((status = 200, description = "The region.", body = View))
+)]
+async fn show(State(api): State<Api>, Path(id): Path<RegionId>) -> Result<Json<View>, ApiError> {
     let mut tx = store::begin_snapshot(&api.pool).await?;
     Ok(Json(shown(&mut tx, &api, &id).await?))
 }

@@ -3,16 +3,17 @@
 //! It is applied to events whose type or category is its name, from their next edit or deployment on. What is served
 //! stays as it is.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
 use jiff::Timestamp;
 use liveevents_protocol::json_text::JsonText;
 use liveevents_service::http::{ApiError, Caller, Json, Path};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
+use super::access::Routes;
 use super::record::{NOTHING, record};
 use super::roles::{ADMINS, PEOPLE};
 use super::{Api, commit};
@@ -21,13 +22,14 @@ use crate::limits::{MAX_SCHEMAS, MAX_TAG};
 use crate::store;
 use crate::store::schemas::{self, Registered};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/schemas", get(list))
-        .route("/schemas/{name}", get(show).put(put).delete(delete))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(PEOPLE, routes!(list))
+        .add(PEOPLE, routes!(show))
+        .add(ADMINS, routes!(put, delete))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewSchema {
     /// A JSON Schema of draft 7, 2019-09 or 2020-12 that refers to nothing outside itself.
@@ -35,8 +37,9 @@ struct NewSchema {
 }
 
 /// A schema as it is registered.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ConfigurationSchema)]
 struct View {
     /// The event type or category that it is for.
     name: String,
@@ -45,8 +48,9 @@ struct View {
     schema: JsonText,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AboutSchema)]
 struct About {
     /// The draft that it is read by, as `$schema` names it.
     draft: String,
@@ -54,14 +58,16 @@ struct About {
     updated_by: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = NamedSchema)]
 struct Named {
     name: String,
     #[serde(flatten)]
     about: About,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = SchemaList)]
 struct Listed {
     /// By name, without the schemas themselves.
     schemas: Vec<Named>,
@@ -81,8 +87,13 @@ impl From<Registered> for View {
     }
 }
 
-async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Listed>, ApiError> {
-    caller.require(PEOPLE)?;
+/// What the studio demands of configurations.
+#[utoipa::path(
+    get,
+    path = "/schemas",
+    responses((status = 200, description = "All, by name.", body = Listed))
+)]
+async fn list(State(api): State<Api>) -> Result<Json<Listed>, ApiError> {
     let mut tx = store::begin_snapshot(&api.pool).await?;
     let all = schemas::list(&mut tx).await?.into_iter();
     let schemas = all.map(|(name, draft, updated_at, updated_by)| Named {
@@ -98,12 +109,13 @@ async fn list(State(api): State<Api>, caller: Caller) -> Result<Json<Listed>, Ap
     }))
 }
 
-async fn show(
-    State(api): State<Api>,
-    caller: Caller,
-    Path(name): Path<String>,
-) -> Result<Json<View>, ApiError> {
-    caller.require(PEOPLE)?;
+/// The schema for an event type or category.
+#[utoipa::path(
+    get,
+    path = "/schemas/{name}",
+    responses((status = 200, description = "The schema.", body = View))
+)]
+async fn show(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<View>, ApiError> {
     check(&name)?;
     let mut tx = store::begin_snapshot(&api.pool).await?;
     let found = find(&mut tx, &name).await?;
@@ -111,13 +123,18 @@ async fn show(
     Ok(Json(found.into()))
 }
 
+/// Registers a JSON Schema for an event type or category.
+#[utoipa::path(
+    put,
+    path = "/schemas/{name}",
+    responses((status = 200, description = "As it is registered.", body = View))
+)]
 async fn put(
     State(api): State<Api>,
     caller: Caller,
     Path(name): Path<String>,
     Json(new): Json<NewSchema>,
 ) -> Result<Json<View>, ApiError> {
-    caller.require(ADMINS)?;
     check(&name)?;
     let text = new.schema.clone();
     let read = api.inspector.apart(move || Schema::new(&text)).await?;
@@ -143,12 +160,17 @@ async fn put(
     Ok(Json(registered.into()))
 }
 
+/// Demands nothing more.
+#[utoipa::path(
+    delete,
+    path = "/schemas/{name}",
+    responses((status = 204, description = "Gone."))
+)]
 async fn delete(
     State(api): State<Api>,
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    caller.require(ADMINS)?;
     check(&name)?;
     let mut tx = api.begin().await?;
     let before = find(&mut tx, &name).await?;

@@ -6,15 +6,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::Router;
 use axum::extract::State;
-use axum::routing::post;
 use liveevents_protocol::id::{ChangeId, EventId, RegionId};
 use liveevents_protocol::version::Version;
 use liveevents_service::http::{ApiError, Caller, Checks, Json};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
 
+use super::access::Routes;
 use super::changes::check_reason;
 use super::record::{NOTHING, record, trace_id};
 use super::roles::OPERATORS;
@@ -23,14 +24,15 @@ use crate::change::{self, Decision, Edit, Request};
 use crate::rollout::place::set_stopped;
 use crate::store::{assignments, events, region_log, regions};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/stop", post(stop))
-        .route("/resume", post(resume))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(OPERATORS, routes!(stop))
+        .add(OPERATORS, routes!(resume))
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = StopOrder)]
 struct Order {
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<Vec<EventId>>,
@@ -44,8 +46,9 @@ struct Order {
     reason: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ChangeMade)]
 struct Done {
     change_id: ChangeId,
     regions: BTreeMap<RegionId, Version>,
@@ -66,6 +69,12 @@ impl Chosen {
     }
 }
 
+/// Stops events at once, for everybody. Never refused for rate or conflict.
+#[utoipa::path(
+    post,
+    path = "/stop",
+    responses((status = 200, description = "Done.", body = Done))
+)]
 async fn stop(
     State(api): State<Api>,
     caller: Caller,
@@ -74,6 +83,12 @@ async fn stop(
     carry_out(api, caller, order, true).await
 }
 
+/// Takes a stop back.
+#[utoipa::path(
+    post,
+    path = "/resume",
+    responses((status = 200, description = "Done.", body = Done))
+)]
 async fn resume(
     State(api): State<Api>,
     caller: Caller,
@@ -88,7 +103,6 @@ async fn carry_out(
     order: Order,
     stopped: bool,
 ) -> Result<Json<Done>, ApiError> {
-    caller.require(OPERATORS)?;
     check_reason(order.reason.as_deref())?;
     let (kind, action) = if stopped {
         ("Stop", "stop")

@@ -5,10 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::{delete, get};
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use liveevents_protocol::attribute::{Attribute, Number};
 use liveevents_protocol::id::{RegionId, TokenId};
@@ -18,24 +16,28 @@ use liveevents_service::limits::{MAX_CLAIM, MAX_TOKEN};
 use liveevents_service::token::{Claims, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
 
+use super::access::Routes;
+use super::document::IdempotencyKey;
+use super::once::read_key;
 use super::page::page;
 use super::record::{NOTHING, record};
 use super::roles::ADMINS;
 use super::{Api, commit};
-use crate::limits::{
-    MAX_IDEMPOTENCY_KEY, MAX_MAPPED_ATTRIBUTES, MAX_MAPPED_KEYS, MAX_MAPPED_NAME, MAX_TOKEN_LIFE,
-};
+use crate::limits::{MAX_MAPPED_ATTRIBUTES, MAX_MAPPED_KEYS, MAX_MAPPED_NAME, MAX_TOKEN_LIFE};
 use crate::store::tokens::{self, Filter, KEY_IS_USED, PlayerClaims, Purpose, Token};
 use crate::store::{self, regions, users};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/tokens", get(list).post(create))
-        .route("/tokens/{id}", delete(revoke))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(ADMINS, routes!(list))
+        .add(ADMINS, routes!(create))
+        .add(ADMINS, routes!(revoke))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewToken {
     role: Role,
@@ -48,8 +50,9 @@ struct NewToken {
 }
 
 /// Of a player.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = SaidOfPlayer)]
 struct Said {
     #[serde(default)]
     attributes: BTreeMap<String, Value>,
@@ -57,8 +60,9 @@ struct Said {
     keys: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Asked {
     role: Option<Role>,
     subject: Option<String>,
@@ -70,8 +74,9 @@ struct Asked {
     offset: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Token)]
 struct View {
     token_id: TokenId,
     role: Role,
@@ -88,7 +93,8 @@ struct View {
     token: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = TokenList)]
 struct Tokens {
     tokens: Vec<View>,
     total: u64,
@@ -96,18 +102,24 @@ struct Tokens {
     offset: u32,
 }
 
+/// Makes a service token; it is shown once.
+#[utoipa::path(
+    post,
+    path = "/tokens",
+    params(IdempotencyKey),
+    responses((status = 201, description = "Created.", body = View))
+)]
 async fn create(
     State(api): State<Api>,
     caller: Caller,
     headers: HeaderMap,
     Json(mut new): Json<NewToken>,
 ) -> Result<(StatusCode, Json<View>), ApiError> {
-    caller.require(ADMINS)?;
     let now = api.clock.now();
     let mut tx = api.begin().await?;
     let mut checks = Checks::default();
     let life = life(&new, now, &mut checks);
-    let key = idempotency_key(&headers, &mut checks);
+    let key = read_key(&headers, &mut checks);
     let (attributes, keys) = said(&mut new, &mut checks);
     new.regions.sort();
     new.regions.dedup();
@@ -171,18 +183,6 @@ async fn create(
             ..view
         }),
     ))
-}
-
-/// A name for the request, under which it is carried out once.
-fn idempotency_key(headers: &HeaderMap, checks: &mut Checks) -> Option<String> {
-    let key = headers.get("idempotency-key")?;
-    let key = key
-        .to_str()
-        .ok()
-        .filter(|key| (1..=MAX_IDEMPOTENCY_KEY).contains(&key.len()));
-    let message = format!("must be 1 to {MAX_IDEMPOTENCY_KEY} printable characters");
-    checks.require(key.is_some(), "Idempotency-Key", message);
-    key.map(str::to_owned)
 }
 
 /// What it is to say of a player.
@@ -295,12 +295,17 @@ impl From<Token> for View {
     }
 }
 
+/// Service tokens, newest first.
+#[utoipa::path(
+    get,
+    path = "/tokens",
+    params(Asked),
+    responses((status = 200, description = "A page.", body = Tokens))
+)]
 async fn list(
     State(api): State<Api>,
-    caller: Caller,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Tokens>, ApiError> {
-    caller.require(ADMINS)?;
     let mut checks = Checks::default();
     let page = page(asked.limit, asked.offset, &mut checks);
     for (field, text) in [
@@ -328,12 +333,18 @@ async fn list(
     }))
 }
 
+/// Revokes a token: it is refused within seconds, everywhere.
+#[utoipa::path(
+    delete,
+    path = "/tokens/{id}",
+    params(("id" = TokenId, Path)),
+    responses((status = 204, description = "It is revoked."))
+)]
 async fn revoke(
     State(api): State<Api>,
     caller: Caller,
     Path(id): Path<TokenId>,
 ) -> Result<StatusCode, ApiError> {
-    caller.require(ADMINS)?;
     let now = api.clock.now();
     let mut tx = api.begin().await?;
     let token = tokens::lock(&mut tx, id).await?;

@@ -3,10 +3,9 @@
 //! Whoever is removed, or given another role or password, is logged out everywhere: their sessions are
 //! revoked in the same transaction. The last admin can be neither removed nor demoted.
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::response::Response;
 use jiff::Timestamp;
 use liveevents_service::http::{ApiError, Caller, Checks, Json, Path, Query};
 use liveevents_service::token::Role;
@@ -14,7 +13,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
 
+use super::access::{Access, Routes};
+use super::once::{Claimed, Once};
 use super::page::page;
 use super::record::{NOTHING, record};
 use super::roles::ADMINS;
@@ -23,29 +26,34 @@ use crate::password;
 use crate::store::users::{self, NAME_IS_TAKEN, User};
 use crate::store::{self, tokens};
 
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/users", get(list).post(create))
-        .route("/users/{username}", get(show).put(update).delete(remove))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .add(ADMINS, routes!(list))
+        .add(Access::to(ADMINS).once(), routes!(create))
+        .add(ADMINS, routes!(show, update, remove))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewUser {
     username: String,
+    #[schema(value_type = String, format = Password)]
     password: SecretString,
     role: Role,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = UserEdit)]
 struct Edit {
+    #[schema(value_type = Option<String>, format = Password)]
     password: Option<SecretString>,
     role: Option<Role>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = User)]
 struct View {
     username: String,
     role: Role,
@@ -53,15 +61,17 @@ struct View {
     updated_at: Timestamp,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Asked {
     role: Option<Role>,
     limit: Option<u32>,
     offset: Option<u32>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = UserList)]
 struct Users {
     users: Vec<View>,
     total: u64,
@@ -80,12 +90,14 @@ impl From<User> for View {
     }
 }
 
-async fn list(
-    State(api): State<Api>,
-    caller: Caller,
-    Query(asked): Query<Asked>,
-) -> Result<Json<Users>, ApiError> {
-    caller.require(ADMINS)?;
+/// People who may log in.
+#[utoipa::path(
+    get,
+    path = "/users",
+    params(Asked),
+    responses((status = 200, description = "A page, by name.", body = Users))
+)]
+async fn list(State(api): State<Api>, Query(asked): Query<Asked>) -> Result<Json<Users>, ApiError> {
     let mut checks = Checks::default();
     let page = page(asked.limit, asked.offset, &mut checks);
     checks.finish()?;
@@ -99,12 +111,16 @@ async fn list(
     }))
 }
 
+/// One of them.
+#[utoipa::path(
+    get,
+    path = "/users/{username}",
+    responses((status = 200, description = "The person.", body = View))
+)]
 async fn show(
     State(api): State<Api>,
-    caller: Caller,
     Path(username): Path<String>,
 ) -> Result<Json<View>, ApiError> {
-    caller.require(ADMINS)?;
     let mut tx = api.begin().await?;
     Ok(Json(find(&mut tx, &username).await?.into()))
 }
@@ -118,12 +134,18 @@ async fn find(conn: &mut PgConnection, username: &str) -> Result<User, ApiError>
     found.ok_or_else(|| ApiError::not_found("user", username))
 }
 
+/// Lets somebody log in.
+#[utoipa::path(
+    post,
+    path = "/users",
+    responses((status = 201, description = "Created.", body = View))
+)]
 async fn create(
     State(api): State<Api>,
     caller: Caller,
+    once: Once,
     Json(new): Json<NewUser>,
-) -> Result<(StatusCode, Json<View>), ApiError> {
-    caller.require(ADMINS)?;
+) -> Result<Response, ApiError> {
     let mut checks = Checks::default();
     checks.take("username", password::check_username(&new.username));
     checks.take("password", password::check(&new.password));
@@ -133,6 +155,10 @@ async fn create(
     let hash = api.passwords.hash(new.password).await?;
     let now = api.clock.now();
     let mut tx = api.begin().await?;
+    let claim = match once.claim(&mut tx, now).await? {
+        Claimed::Now(claim) => claim,
+        Claimed::Before(answer) => return Ok(answer),
+    };
     if tokens::speaks_as(&mut tx, &new.username, now).await? {
         return Err(ApiError::Conflict(format!(
             "a service token speaks as {}: the audit log could not tell the two apart",
@@ -157,14 +183,15 @@ async fn create(
         now,
     )
     .await?;
-    commit(tx).await?;
     let view = View {
         username: new.username,
         role: new.role,
         created_at: now,
         updated_at: now,
     };
-    Ok((StatusCode::CREATED, Json(view)))
+    let answer = claim.keep(&mut tx, view.into()).await?;
+    commit(tx).await?;
+    Ok(answer)
 }
 
 fn check_not_name(checks: &mut Checks, password: &SecretString, username: &str) {
@@ -177,13 +204,18 @@ fn check_role(checks: &mut Checks, role: Role) {
     checks.require(role.is_person(), "role", message);
 }
 
+/// Changes role or password, and logs the person out.
+#[utoipa::path(
+    put,
+    path = "/users/{username}",
+    responses((status = 200, description = "The person as they are now.", body = View))
+)]
 async fn update(
     State(api): State<Api>,
     caller: Caller,
     Path(username): Path<String>,
     Json(edit): Json<Edit>,
 ) -> Result<Json<View>, ApiError> {
-    caller.require(ADMINS)?;
     let mut checks = Checks::default();
     if let Some(password) = &edit.password {
         checks.take("password", password::check(password));
@@ -222,12 +254,17 @@ async fn update(
     }))
 }
 
+/// Removes a person, and logs them out.
+#[utoipa::path(
+    delete,
+    path = "/users/{username}",
+    responses((status = 204, description = "Gone."))
+)]
 async fn remove(
     State(api): State<Api>,
     caller: Caller,
     Path(username): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    caller.require(ADMINS)?;
     let now = api.clock.now();
     let mut tx = api.begin().await?;
     let admins = users::lock_admins(&mut tx).await?;

@@ -80,6 +80,27 @@ pub const SETTINGS: &[Setting] = &[
         "Logins tried from one address in a minute, at each origin, up to 10000; more are refused with 429. 0 is no limit.",
     ),
     Setting::with_default(
+        "rate_limiting.enabled",
+        "true",
+        "Whether callers are limited: true or false. Without, neither the limits below nor login.per_minute are kept.",
+    ),
+    Setting::with_default(
+        "rate_limiting.events_per_minute",
+        "10",
+        "Events that one caller may create in a minute, at each origin, up to 10000; more are refused with 429. 0 is no \
+         limit. Whatever stops or takes back something is never limited.",
+    ),
+    Setting::with_default(
+        "rate_limiting.deployments_per_minute",
+        "5",
+        "Deployments that one caller may make in a minute, likewise.",
+    ),
+    Setting::with_default(
+        "rate_limiting.lists_per_minute",
+        "60",
+        "Pages of lists that one caller may read in a minute, likewise.",
+    ),
+    Setting::with_default(
         "issuers.refresh",
         "PT5M",
         "How often the key sets of issuers of players' tokens are asked for, one minute to one day.",

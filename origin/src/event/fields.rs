@@ -7,15 +7,16 @@
 use std::collections::BTreeMap;
 
 use liveevents_protocol::json_text::JsonText;
-use liveevents_protocol::model::Localization;
+use liveevents_protocol::model::{EventType, Localization};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// A field that `null` empties, while leaving it out keeps it.
 pub type Clearable<T> = Option<Option<T>>;
 
 /// Fields of an event.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[expect(missing_docs, reason = "api.md says what each is")]
 pub struct EventFields {
@@ -24,25 +25,30 @@ pub struct EventFields {
     pub display_name: Option<String>,
     pub description: Option<String>,
     #[serde(rename = "type")]
+    #[schema(value_type = Option<EventType>)]
     pub event_type: Option<String>,
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     pub category: Clearable<String>,
     pub start_time: Option<String>,
     pub end_time: Option<String>,
     pub timezone: Option<String>,
     pub region_local: Option<bool>,
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<RecurrenceFields>)]
     pub recurrence: Clearable<RecurrenceFields>,
     pub configuration: Option<JsonText>,
     pub localizations: Option<BTreeMap<String, Localization>>,
     pub priority: Option<i32>,
     #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<i64>)]
     pub max_participants: Clearable<i64>,
     pub tags: Option<Vec<String>>,
     pub bucket_by: Option<String>,
     /// Left out of what is stored where nothing is required, so that an origin of the release before, which does not
     /// know it, can read all other events. So is `when_stale` where it keeps.
     #[serde(deserialize_with = "given", skip_serializing_if = "is_empty")]
+    #[schema(value_type = Option<RequiresFields>)]
     pub requires: Clearable<RequiresFields>,
     #[serde(skip_serializing_if = "keeps")]
     pub when_stale: Option<Value>,
@@ -56,7 +62,7 @@ pub struct EventFields {
 }
 
 /// Fields of what a revision requires of a game.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[expect(missing_docs, reason = "api.md says what each is")]
 pub struct RequiresFields {
@@ -83,7 +89,7 @@ fn keeps(field: &Option<Value>) -> bool {
 }
 
 /// Fields of a recurrence.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[expect(missing_docs, reason = "api.md says what each is")]
 pub struct RecurrenceFields {

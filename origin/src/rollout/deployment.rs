@@ -8,10 +8,12 @@ use liveevents_protocol::id::{ChangeId, DeploymentId, EventId, RegionId};
 use liveevents_protocol::model::Assignment;
 use liveevents_protocol::version::{BasisPoints, Revision, Version};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// How far a deployment is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[expect(missing_docs, reason = "the names say it, and are the contract's")]
+#[schema(as = DeploymentStatus)]
 pub enum Status {
     Pending,
     InProgress,

@@ -10,6 +10,7 @@ use liveevents_service::token::{Claims, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{PgConnection, query, query_as};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Page, Paged, StoreError, Time, count, time};
@@ -38,7 +39,7 @@ pub struct Token {
 }
 
 /// What a token says of a player.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PlayerClaims {
     /// What segments look at.
     pub attributes: BTreeMap<String, Attribute>,

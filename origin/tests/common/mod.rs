@@ -15,6 +15,7 @@ use liveevents_origin::metrics::{ApiMetrics, SchedulerMetrics, TrustMetrics};
 use liveevents_origin::outbound::Outbound;
 use liveevents_origin::password::Passwords;
 use liveevents_origin::push::follower;
+use liveevents_origin::quotas::{PerMinute, Quotas};
 use liveevents_origin::scheduler::Scheduler;
 use liveevents_origin::store::database_clock::DatabaseClock;
 use liveevents_origin::trust::Keeper;
@@ -49,6 +50,8 @@ pub(crate) struct Choices {
     pub(crate) require_approval: bool,
     pub(crate) four_eyes: bool,
     pub(crate) inspector: Inspector,
+    /// Nobody is limited but by a test's choice.
+    pub(crate) per_minute: PerMinute,
 }
 
 impl Default for Choices {
@@ -57,6 +60,7 @@ impl Default for Choices {
             require_approval: true,
             four_eyes: false,
             inspector: Inspector::default(),
+            per_minute: PerMinute::default(),
         }
     }
 }
@@ -126,6 +130,8 @@ impl Origin {
                     most: std::time::Duration::from_millis(2),
                 },
             }),
+            quotas: Quotas::new(choices.per_minute),
+            fingerprint_key: *keys.fingerprint(),
             outbound: Outbound::new(true).unwrap(),
             require_approval: choices.require_approval,
             inspector: choices.inspector,
@@ -152,7 +158,7 @@ impl Origin {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
-        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         Answer {
             status: parts.status,
             headers: parts.headers,

@@ -127,6 +127,10 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        // Whoever was judged on the way here is not judged again.
+        if let Some(caller) = parts.extensions.get::<Self>() {
+            return Ok(caller.clone());
+        }
         Self::read(&Authority::from_ref(state), &parts.headers, None)
     }
 }

@@ -94,7 +94,11 @@ async fn name(parts: &mut Parts, index: usize) -> String {
     name.unwrap_or_else(|| "path".to_owned())
 }
 
-async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
+/// The whole body of a request, within the bound of its route.
+///
+/// # Errors
+/// If it is larger, or ends early.
+pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
     Bytes::from_request(request, state)
         .await
         .map_err(|error| match error {

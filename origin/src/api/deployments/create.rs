@@ -3,21 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::response::Response;
 use jiff::Timestamp;
 use liveevents_protocol::id::{DeploymentId, EventId, RegionId};
 use liveevents_protocol::version::{BasisPoints, Revision};
 use liveevents_service::http::{ApiError, Caller, Checks, Json};
 use serde::Deserialize;
 use sqlx::PgConnection;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::judge::judged;
 use super::share;
 use super::view::DeploymentView;
 use crate::api::life::{self, Move, Settled, exclusive, refuse_overlaps};
+use crate::api::once::{Claimed, Once};
 use crate::api::record::{NOTHING, record, trace_id};
-use crate::api::roles::OPERATORS;
 use crate::api::{Api, commit};
 use crate::change::{self, Decision, Edit, Request};
 use crate::event::approval::ApprovalStatus;
@@ -31,7 +32,7 @@ use crate::store::{assignments, course, deployments, region_log, regions, revisi
 
 const KIND: &str = "Deployment";
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct NewDeployment {
     event_id: EventId,
@@ -40,20 +41,32 @@ pub(super) struct NewDeployment {
     percentage: Option<f64>,
 }
 
+/// Brings one revision of an event into regions.
+#[utoipa::path(
+    post,
+    path = "/deployments",
+    responses((status = 201, description = "Created.", body = DeploymentView))
+)]
 pub(super) async fn create(
     State(api): State<Api>,
     caller: Caller,
+    once: Once,
     Json(new): Json<NewDeployment>,
-) -> Result<(StatusCode, Json<DeploymentView>), ApiError> {
-    caller.require(OPERATORS)?;
+) -> Result<Response, ApiError> {
     for region in &new.regions {
         caller.require_region(region)?;
     }
     let meant = judged(&api, &new.event_id, new.revision, api.clock.now()).await?;
     let mut conn = api.acquire().await?;
-    let (regions, percentage) = check(&mut conn, &new).await?;
+    check(&mut conn, &new).await?;
     drop(conn);
     let Settled { mut tx, event, now } = life::lock(&api, &new.event_id).await?;
+    let claim = match once.claim(&mut tx, now).await? {
+        Claimed::Now(claim) => claim,
+        Claimed::Before(answer) => return Ok(answer),
+    };
+    // Again, under the lock that keeps the regions' zones as they are.
+    let (regions, percentage) = check(&mut tx, &new).await?;
     let state = match event.state {
         Life::Draft => event.state.on(Command::FirstDeployment)?,
         Life::Scheduled | Life::Active | Life::Paused => event.state,
@@ -141,9 +154,10 @@ pub(super) async fn create(
         now,
     )
     .await?;
+    let answer = claim.keep(&mut tx, view.into()).await?;
     commit(tx).await?;
     api.metrics.changed(KIND);
-    Ok((StatusCode::CREATED, Json(view)))
+    Ok(answer)
 }
 
 /// The regions and the share, or everything that is wrong with the request.

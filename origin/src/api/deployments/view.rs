@@ -6,13 +6,15 @@ use jiff::Timestamp;
 use liveevents_protocol::id::{ChangeId, DeploymentId, EventId, RegionId};
 use liveevents_protocol::version::{Revision, Version};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::percent;
 use crate::rollout::deployment::{Deployment, Status};
 
 /// A deployment. `regions` are those asked for; `regionVersions` what it made of them.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Deployment)]
 pub(in crate::api) struct DeploymentView {
     deployment_id: DeploymentId,
     event_id: EventId,
@@ -29,8 +31,9 @@ pub(in crate::api) struct DeploymentView {
     rolled_back: Option<RolledBackView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RolledBack)]
 struct RolledBackView {
     at: Timestamp,
     by: String,

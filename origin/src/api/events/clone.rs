@@ -1,21 +1,25 @@
 //! `POST /events/{id}/clone`: a new draft with the newest revision's content.
 
 use axum::extract::State;
+use axum::response::Response;
 use liveevents_protocol::id::EventId;
 use liveevents_protocol::version::Revision;
 use liveevents_service::http::{ApiError, Caller, Json, Path};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::create::{Created, add};
+use super::create::add;
 use super::find;
+use super::view::EventView;
 use crate::api::Api;
-use crate::api::roles::DESIGNERS;
+use crate::api::once::Once;
 use crate::event::copy::{self, Changes};
 use crate::event::fields::EventFields;
 
 /// What the new event has of its own.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = CloneChanges)]
 pub(super) struct Own {
     /// Made from the display name if it is left out.
     event_id: Option<String>,
@@ -35,13 +39,20 @@ struct Cloned {
     fields: EventFields,
 }
 
+/// A new draft with the newest revision's content.
+#[utoipa::path(
+    post,
+    path = "/events/{id}/clone",
+    params(("id" = EventId, Path)),
+    responses((status = 201, description = "Created.", body = EventView, headers(("Location" = String, description = "Where it is."), ("ETag" = String, description = "The revision's entity tag."))))
+)]
 pub(super) async fn clone(
     State(api): State<Api>,
     caller: Caller,
+    once: Once,
     Path(id): Path<EventId>,
     own: Option<Json<Own>>,
-) -> Result<Created, ApiError> {
-    caller.require(DESIGNERS)?;
+) -> Result<Response, ApiError> {
     let own = own.map(|Json(own)| own).unwrap_or_default();
     let mut conn = api.acquire().await?;
     let source = find(&mut conn, &id).await?;
@@ -54,7 +65,8 @@ pub(super) async fn clone(
     };
     let revision = source.newest.revision;
     let fields = copy::fields(&source.newest.document, changes);
-    add(&api, &caller, &fields, "event.clone", |document| Cloned {
+    let by = (&caller, once);
+    add(&api, by, &fields, "event.clone", |document| Cloned {
         cloned_from: id,
         cloned_revision: revision,
         fields: document.to_fields(),

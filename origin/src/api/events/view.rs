@@ -9,6 +9,7 @@ use liveevents_protocol::model::Assignment;
 use liveevents_protocol::schedule::Schedule;
 use liveevents_protocol::version::Revision;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::deployments::percent;
 use crate::event::approval::{Approval, ApprovalStatus};
@@ -18,8 +19,9 @@ use crate::event::record::{Event, Revised};
 use crate::store::revisions::Summary;
 
 /// A whole event with its newest revision.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Event)]
 pub(super) struct EventView {
     #[serde(flatten)]
     revision: RevisionView,
@@ -34,8 +36,9 @@ pub(super) struct EventView {
 }
 
 /// An event as of one revision.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = EventRevision)]
 pub(super) struct RevisionView {
     event_id: EventId,
     revision: Revision,
@@ -48,7 +51,7 @@ pub(super) struct RevisionView {
 }
 
 /// A revision without what it says.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RevisionSummary {
     revision: Revision,
@@ -59,8 +62,9 @@ pub(super) struct RevisionSummary {
     created_by: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = EventApproval)]
 struct ApprovalView {
     approval_status: ApprovalStatus,
     /// Who approved or rejected.
@@ -70,8 +74,9 @@ struct ApprovalView {
 }
 
 /// What one region serves.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ServedByRegion)]
 struct Served {
     live: Option<Revision>,
     candidate: Option<CandidateView>,
@@ -80,8 +85,9 @@ struct Served {
     stopped: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = CandidateOfRegion)]
 struct CandidateView {
     revision: Revision,
     percentage: f64,

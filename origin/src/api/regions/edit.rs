@@ -5,21 +5,22 @@
 //! on the region's row is what deployments hold while they compute.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::response::Response;
 use liveevents_protocol::id::RegionId;
 use liveevents_service::http::{ApiError, Caller, Json, Path};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{View, shown};
+use crate::api::once::{Claimed, Once};
 use crate::api::record::{NOTHING, record};
-use crate::api::roles::ADMINS;
 use crate::api::{Api, commit};
 use crate::event::fault::Faults;
 use crate::limits::MAX_REGIONS;
 use crate::region::{Description, Fields};
 use crate::store::regions::{self, ID_IS_TAKEN};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::api) struct NewRegion {
     region_id: Option<String>,
@@ -28,12 +29,18 @@ pub(in crate::api) struct NewRegion {
     countries: Option<Vec<String>>,
 }
 
+/// Makes a region.
+#[utoipa::path(
+    post,
+    path = "/regions",
+    responses((status = 201, description = "Created.", body = View))
+)]
 pub(in crate::api) async fn create(
     State(api): State<Api>,
     caller: Caller,
+    once: Once,
     Json(new): Json<NewRegion>,
-) -> Result<(StatusCode, Json<View>), ApiError> {
-    caller.require(ADMINS)?;
+) -> Result<Response, ApiError> {
     let mut faults = Faults::default();
     let id = faults.require("regionId", new.region_id.as_deref());
     let id = id.and_then(|id| faults.take("regionId", RegionId::new(id)));
@@ -48,6 +55,10 @@ pub(in crate::api) async fn create(
     };
     let now = api.clock.now();
     let mut tx = api.begin().await?;
+    let claim = match once.claim(&mut tx, now).await? {
+        Claimed::Now(claim) => claim,
+        Claimed::Before(answer) => return Ok(answer),
+    };
     let many = match regions::insert(&mut tx, &id, &region).await {
         Err(error) if error.violates(ID_IS_TAKEN) => {
             return Err(ApiError::Conflict(format!(
@@ -63,17 +74,24 @@ pub(in crate::api) async fn create(
     let deed = ("region.create", id.as_str());
     record(&mut tx, &caller, deed, (NOTHING, Some(&region)), now).await?;
     let view = shown(&mut tx, &api, &id).await?;
+    let answer = claim.keep(&mut tx, view.into()).await?;
     commit(tx).await?;
-    Ok((StatusCode::CREATED, Json(view)))
+    Ok(answer)
 }
 
+/// Corrects a region.
+#[utoipa::path(
+    put,
+    path = "/regions/{id}",
+    params(("id" = RegionId, Path)),
+    responses((status = 200, description = "As it is now.", body = View))
+)]
 pub(in crate::api) async fn edit(
     State(api): State<Api>,
     caller: Caller,
     Path(id): Path<RegionId>,
     Json(fields): Json<Fields>,
 ) -> Result<Json<View>, ApiError> {
-    caller.require(ADMINS)?;
     let now = api.clock.now();
     let mut tx = api.begin().await?;
     let found = regions::lock(&mut tx, &id).await?;
