@@ -30,6 +30,7 @@ pub mod state;
 
 pub mod bucketing;
 pub mod evaluate;
+pub mod told;
 
 pub mod backoff;
 pub mod close;

@@ -27,6 +27,7 @@ use liveevents_protocol::id::EventId;
 use liveevents_protocol::model::Assignment;
 use liveevents_protocol::segment::Segments;
 use liveevents_protocol::state::RegionState;
+use liveevents_protocol::told;
 use liveevents_protocol::version::Revision;
 
 pub(crate) use printed::{Printed, Wording};
@@ -313,7 +314,7 @@ impl Ready {
         if let Some(held) = held.as_ref().filter(|held| held.at == at) {
             return text.extend_from_slice(held.text.as_bytes());
         }
-        let printed = format!(r#","closes":"{at}""#);
+        let printed = told::closes(at);
         text.extend_from_slice(printed.as_bytes());
         self.closes
             .store(Some(Arc::new(Closes { at, text: printed })));
