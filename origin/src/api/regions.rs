@@ -1,6 +1,7 @@
 //! `GET /regions` and one of them, with who serves it; `POST` and `PUT`, which [`edit`] does.
 
 mod edit;
+pub(super) mod served;
 
 use axum::extract::State;
 use liveevents_protocol::id::RegionId;
@@ -25,6 +26,7 @@ pub(super) fn routes() -> Routes {
         .add(PEOPLE, routes!(show))
         .add(Access::to(ADMINS).once(), routes!(edit::create))
         .add(ADMINS, routes!(edit::edit))
+        .add(served::READERS, routes!(served::events))
 }
 
 #[derive(Serialize, ToSchema)]

@@ -140,3 +140,39 @@ async fn a_deployment_and_a_new_zone_at_once_agree(pool: PgPool) {
         assert_eq!(opens, expected);
     }
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_a_region_serves_is_told_as_an_edge_would(pool: PgPool) {
+    let origin = Origin::start(pool).await;
+    let admin = origin.admin();
+    let empty = admin.get("/regions/us-east/events").await.must(200);
+    assert_eq!(
+        (&empty["version"], &empty["contents"]),
+        (&json!(0), &json!([]))
+    );
+    admin.approved_event("fest", json!({})).await;
+    admin.deploy("fest", &["us-east"], 10.0).await;
+    let game_server = origin.caller(Role::GameServer, &["us-east"]);
+    let served = game_server.get("/regions/us-east/events").await.must(200);
+    assert_eq!(served["version"], 1);
+    assert_eq!(
+        (&served["ageMs"], &served["stale"]),
+        (&json!(0), &json!(false))
+    );
+    assert_eq!(served["contents"][0]["eventId"], "fest");
+    assert_eq!(served["assignments"][0]["candidate"]["exposure"], 1_000);
+
+    game_server
+        .get("/regions/us-west/events")
+        .await
+        .refused(403, "FORBIDDEN");
+    admin
+        .get("/regions/atlantis/events")
+        .await
+        .refused(404, "NOT_FOUND");
+    let player = origin.caller(Role::Player, &["us-east"]);
+    player
+        .get("/regions/us-east/events")
+        .await
+        .refused(403, "FORBIDDEN");
+}
