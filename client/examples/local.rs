@@ -7,7 +7,9 @@
 use std::error::Error;
 use std::time::Duration;
 
-use liveevents_client::{AckPolicy, Asker, Client, ClientConfig, Keys, Level, Token};
+use liveevents_client::{
+    AckPolicy, Asker, Attribute, Attributes, Client, ClientConfig, Keys, Level, Token,
+};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -30,8 +32,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         // One look for both, so that both see the same version at the same moment.
         if let Some(view) = client.view() {
             for player in ["player-1", "player-2"] {
+                let known = [("level".to_owned(), Attribute::Number(12.into()))].into();
                 let asker = Asker {
                     keys: Keys(&[("player", player), ("match", "m-17")]),
+                    attributes: Attributes::new(&known),
                     ..Asker::default()
                 };
                 let shown = view.shown(asker).into_iter();

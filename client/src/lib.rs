@@ -31,6 +31,23 @@
 //! # }
 //! ```
 //!
+//! Events for segments of players need to know what segments look at; without it they are shown to nobody:
+//!
+//! ```no_run
+//! # use liveevents_client::{Asker, Attribute, Attributes, Client, Keys};
+//! # fn example(client: &Client) {
+//! let known = [("level".to_owned(), Attribute::Number(12.into()))].into();
+//! let asker = Asker {
+//!     keys: Keys(&[("player", "p-1")]),
+//!     attributes: Attributes::new(&known).on(Some("ps5")),
+//!     ..Asker::default()
+//! };
+//! for event in client.shown(asker) {
+//!     println!("{}", event.content.display_name);
+//! }
+//! # }
+//! ```
+//!
 //! A game server that would rather not evaluate names its players instead, and is told each one's events:
 //!
 //! ```no_run
@@ -95,9 +112,10 @@ pub use watch::{Updates, WatchClient, WatchError};
 
 /// The terms that the client speaks in.
 pub use liveevents_protocol::{
+    attribute::{Attribute, Attributes, Number},
     build::Build,
     evaluate::{Asker, Keys, Moment},
     filter::Filter,
     id::EventId,
-    message::{Attribute, Cursor, Level, PlayerEvents, PlayerMessage, QueryResult},
+    message::{Cursor, Level, PlayerEvents, PlayerMessage, QueryResult},
 };

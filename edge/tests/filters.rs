@@ -10,10 +10,10 @@ mod common;
 
 use common::eventually;
 use common::game_server::GameServer;
-use common::history::{assignment, content, put, remove};
+use common::history::{assignment, content, from_level, put, put_for, remove};
 use common::world::World;
 use liveevents_protocol::close::CloseReason;
-use liveevents_protocol::entry::Entry;
+use liveevents_protocol::entry::{Entry, EntryKey};
 use liveevents_protocol::filter::Filter;
 use liveevents_protocol::message::{AckStatus, Cursor, ServerMessage};
 use liveevents_protocol::state::RegionState;
@@ -75,6 +75,29 @@ async fn what_enters_a_filter_is_told_whole_and_what_leaves_it_is_removed() {
         server.until(at).await;
         assert_holds(&world, &server, &filter);
     }
+}
+
+/// What a segment says is wanted wherever an event may come into view that names it.
+#[tokio::test]
+async fn segments_are_told_whatever_the_filter() {
+    let mut world = World::new().await;
+    let first = vec![from_level("veterans", 1, 10)];
+    world.change(first).await;
+    let filter = tagged("rare");
+    let mut server = subscribe(&world, None, &filter).await;
+    server.update().await;
+    assert_eq!(server.state.as_ref().unwrap().values().count(), 1);
+    let mut reunion = put_for("reunion", 1, "veterans");
+    reunion.push(from_level("newcomers", 1, 0));
+    let gone = Entry::Removal(EntryKey::Segment("veterans".parse().unwrap()));
+    for step in [vec![from_level("veterans", 2, 20)], reunion, vec![gone]] {
+        let at = world.change(step).await;
+        server.until(at).await;
+        assert_holds(&world, &server, &filter);
+    }
+    let held = server.state.as_ref().unwrap();
+    let names: Vec<_> = held.segments().iter().map(|s| s.id.as_str()).collect();
+    assert_eq!(names, ["newcomers"]);
 }
 
 #[tokio::test]

@@ -12,14 +12,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::edge::{Edge, Setup};
-use common::history::{History, assignment, content, epoch, put, try_on_all};
+use common::history::{History, assignment, content, epoch, from_level, put, put_for, try_on_all};
 use common::identity::Identity;
 use common::origin::{Link, Origin};
 use common::{clock, start, within};
 use jiff::SignedDuration;
+use liveevents_protocol::attribute::Attribute;
 use liveevents_protocol::conditions::{Patience, Requires, WhenStale};
-use liveevents_protocol::entry::Entry;
-use liveevents_protocol::version::Version;
+use liveevents_protocol::entry::{Entry, EntryKey};
+use liveevents_protocol::segment::{Criteria, Segment};
+use liveevents_protocol::version::{Revision, Version};
 use liveevents_service::clock::ManualClock;
 use liveevents_service::token::Role;
 use reqwest::header::{ETAG, HeaderMap, IF_NONE_MATCH};
@@ -305,6 +307,139 @@ async fn who_runs_events_is_told_why() {
     assert_eq!(
         (refused.status, refused.body["error"]["code"].as_str()),
         (403, Some("FORBIDDEN"))
+    );
+}
+
+/// What decides who gets what is said by the studio: in the player's token, or by its game server.
+#[tokio::test]
+async fn a_players_token_counts_and_the_players_own_words_do_not() {
+    let mut entries = vec![from_level("veterans", 3, 10)];
+    entries.extend(put_for("reunion", 1, "veterans"));
+    entries.extend(put("sale", 1));
+    let world = World::new(entries).await;
+    let token = |level: Option<u32>| {
+        let mut claims = world.identity.claims(Role::Player, "p-1", &["us-east"]);
+        claims.attributes = level
+            .map(|level| ("level".to_owned(), Attribute::Number(level.into())))
+            .into_iter()
+            .collect();
+        world.identity.sign(&claims)
+    };
+    for (level, shown) in [
+        (None, &["sale"][..]),
+        (Some(9), &["sale"]),
+        (Some(10), &["reunion", "sale"]),
+    ] {
+        let answer = world.ask_as(&token(level), OWN, None).await;
+        assert_eq!(answer.names(), shown, "{level:?}");
+    }
+    let low = world.ask_as(&token(Some(9)), OWN, None).await.tag();
+    let high = world.ask_as(&token(Some(10)), OWN, Some(&low)).await;
+    assert_eq!(high.status, 200, "another tag");
+
+    // The player's own word is refused, in whatever form, and says which.
+    let own = format!("{OWN}&attributes.level=99");
+    for token in [token(None), token(Some(10))] {
+        let refused = world.ask_as(&token, &own, None).await;
+        let message = refused.body["error"]["message"].as_str().unwrap();
+        assert_eq!(refused.status, 403);
+        assert!(message.contains("attributes.level"), "{message}");
+    }
+    // A game server's counts, as does an operator's, who asks for a preview.
+    let operator = world.identity.token(Role::Operator, "ops", &[]);
+    for asking in [world.server(), operator] {
+        let answer = world.ask_as(&asking, &own, None).await;
+        assert_eq!(answer.names(), ["reunion", "sale"]);
+        let answer = world.ask_as(&asking, OWN, None).await;
+        assert_eq!(
+            answer.names(),
+            ["sale"],
+            "what its own token says is not the player's"
+        );
+    }
+    // And is explained.
+    let why = format!("{OWN}&explain=true&attributes.level=7");
+    let answer = world.ask(&why, None).await;
+    let reunion = &answer.body["explanations"][0];
+    assert_eq!(reunion["outcome"], "OutsideSegments");
+    let rule = reunion["rules"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        rule,
+        &json!({
+            "rule": "Segments", "admits": false, "revision": 1,
+            "targets": [{
+                "segmentId": "veterans", "revision": 3, "membership": "Fails",
+                "criteria": [{"attribute": "level", "demanded": [10, null], "seen": 7, "holds": false}],
+            }],
+        })
+    );
+}
+
+/// The platform is a parameter that a player may give, and what a segment looks at: for that the player's word is none.
+#[tokio::test]
+async fn a_platform_counts_for_segments_where_a_game_server_says_it() {
+    let consoles = Segment {
+        id: "consoles".parse().unwrap(),
+        revision: Revision(1),
+        criteria: Criteria {
+            platforms: ["PS5".to_owned()].into(),
+            ..Criteria::default()
+        },
+    };
+    let mut entries = vec![consoles.into()];
+    entries.extend(put_for("sale", 1, "consoles"));
+    let world = World::new(entries).await;
+    let path = format!("{OWN}&platform=ps5");
+    assert_eq!(world.ask(&path, None).await.names(), ["sale"]);
+    let none: [&str; 0] = [];
+    let own = world.ask_as(&world.player(), &path, None).await;
+    assert_eq!((own.status, own.names()), (200, none.to_vec()));
+    let mut claims = world.identity.claims(Role::Player, "p-1", &["us-east"]);
+    let platform = Attribute::Text("ps5".to_owned());
+    claims.attributes = [("platform".to_owned(), platform)].into();
+    let signed = world.ask_as(&world.identity.sign(&claims), OWN, None).await;
+    assert_eq!(signed.names(), ["sale"]);
+}
+
+/// A guild that the studio's issuer names in the token is a bucketing key as a game server's word is.
+#[tokio::test]
+async fn keys_in_a_players_token_are_bucketed_by() {
+    let mut entries = vec![content("sale", 1).into()];
+    entries.extend(try_on_all("sale", 1, 2, "guild"));
+    let world = World::new(entries).await;
+    let revision = |answer: Answer| answer.body["events"][0]["revision"].clone();
+    let without = world.ask_as(&world.player(), OWN, None).await;
+    assert_eq!(revision(without), 1);
+    let mut claims = world.identity.claims(Role::Player, "p-1", &["us-east"]);
+    claims.keys = [("guild".to_owned(), "red".to_owned())].into();
+    let with = world.ask_as(&world.identity.sign(&claims), OWN, None).await;
+    assert_eq!(revision(with), 2);
+}
+
+/// A region's whole state names its segments, and a new revision of one changes what players are shown at once.
+#[tokio::test]
+async fn a_segments_new_revision_decides_from_then_on() {
+    let mut entries = vec![from_level("veterans", 1, 10)];
+    entries.extend(put_for("reunion", 1, "veterans"));
+    let mut world = World::new(entries).await;
+    let path = format!("{OWN}&attributes.level=10");
+    let before = world.ask(&path, None).await;
+    assert_eq!(before.names(), ["reunion"]);
+    world.change(vec![from_level("veterans", 2, 20)]).await;
+    let after = world.ask(&path, Some(&before.tag())).await;
+    assert_eq!((after.status, after.names().len()), (200, 0));
+    let region = world.ask("/api/v1/regions/us-east/events", None).await;
+    assert_eq!(
+        region.body["segments"],
+        json!([{"segmentId": "veterans", "revision": 2, "criteria": {"levelRange": [20, null]}}])
+    );
+    let gone = Entry::Removal(EntryKey::Segment("veterans".parse().unwrap()));
+    world.change(vec![gone]).await;
+    let path = format!("{OWN}&attributes.level=99");
+    assert_eq!(
+        world.ask(&path, None).await.names().len(),
+        0,
+        "nobody can say"
     );
 }
 

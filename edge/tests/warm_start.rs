@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 use common::edge::{Edge, Setup};
 use common::game_server::GameServer;
-use common::history::{History, epoch, put, remove};
+use common::history::{History, epoch, from_level, put, put_for, remove};
 use common::identity::Identity;
 use common::origin::Origin;
 use common::proxy::{Proxy, free_address};
@@ -116,6 +116,32 @@ async fn serves(edge: &Edge, world: &World, version: u64) {
             .unwrap()
             .same_as(world.history.state(Version(version)))
     );
+}
+
+#[tokio::test]
+async fn an_edge_without_origin_knows_the_segments_it_left() {
+    let mut world = World::new().await;
+    let mut entries = vec![from_level("veterans", 1, 10)];
+    entries.extend(put_for("reunion", 1, "veterans"));
+    world.history.commit(entries, start());
+    world
+        .history
+        .commit(vec![from_level("veterans", 2, 20)], start());
+    world.leave_a_state().await;
+    world.origin.cut_off();
+    let edge = world.setup(&redis_url()).start().await;
+    edge.at_version(world.history.head().0).await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (level, events) in [(10, 1), (20, 2)] {
+        let url = format!(
+            "http://{}/api/v1/players/p-1/events?region=us-east&attributes.level={level}",
+            edge.address
+        );
+        let asked = http.get(url).bearer_auth(world.token()).send();
+        let answer = within("an answer", asked).await.unwrap();
+        let body: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+        assert_eq!(body["events"].as_array().unwrap().len(), events, "{body}");
+    }
 }
 
 #[tokio::test]

@@ -12,9 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::edge::Edge;
 use common::game_server::{GameServer, hello};
-use common::history::{content, put, try_on_all};
+use common::history::{content, from_level, put, put_for, try_on_all};
 use common::timetable::{Place, minute, scheduled};
 use common::{start, within};
+use liveevents_protocol::attribute::Attribute;
 use liveevents_protocol::entry::Entry;
 use liveevents_protocol::filter::Filter;
 use liveevents_protocol::json_text::JsonText;
@@ -101,6 +102,54 @@ impl Watcher {
         told.map(|(event, revision)| (&**event, *revision))
             .collect()
     }
+}
+
+#[tokio::test]
+async fn a_segments_new_revision_moves_the_players_that_it_concerns() {
+    let at_level = |id: &str, level: u32| PlayerMessage {
+        attributes: [("level".to_owned(), Attribute::Number(level.into()))].into(),
+        ..player(id)
+    };
+    let mut world = Place::new();
+    let (edge, mut link) = world.edge().await;
+    let mut entries = vec![from_level("veterans", 1, 10)];
+    entries.extend(put_for("reunion", 1, "veterans"));
+    world.change(&mut link, entries).await;
+    let mut watcher = Watcher::connect(&world, &edge).await;
+    watcher.until(2).await;
+    watcher
+        .watch(vec![
+            at_level("low", 5),
+            at_level("high", 15),
+            player("new"),
+        ])
+        .await;
+    watcher.until(2).await;
+    let both = vec![("reunion", 1), ("sale", 1)];
+    let one = vec![("sale", 1)];
+    let knows = |watcher: &Watcher| ["low", "high", "new"].map(|id| watcher.knows(id).len());
+    assert_eq!(watcher.knows("high"), both);
+    assert_eq!(
+        (watcher.knows("low"), watcher.knows("new")),
+        (one.clone(), one)
+    );
+    assert_eq!(watcher.messages, 3);
+
+    world
+        .change(&mut link, vec![from_level("veterans", 2, 5)])
+        .await;
+    watcher.until(3).await;
+    assert_eq!((knows(&watcher), watcher.messages), ([2, 2, 1], 4));
+    world
+        .change(&mut link, vec![from_level("veterans", 3, 20)])
+        .await;
+    watcher.until(4).await;
+    assert_eq!((knows(&watcher), watcher.messages), ([1, 1, 1], 6));
+
+    // Other attributes move a player at once.
+    watcher.watch(vec![at_level("new", 20)]).await;
+    watcher.until(4).await;
+    assert_eq!((knows(&watcher), watcher.messages), ([1, 1, 2], 7));
 }
 
 #[tokio::test]

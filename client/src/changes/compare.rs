@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use liveevents_protocol::evaluate::{Moment, Offer};
-use liveevents_protocol::id::EventId;
+use liveevents_protocol::id::{EventId, SegmentId};
 use liveevents_protocol::message::Cursor;
 use liveevents_protocol::model::{Assignment, Content};
 use liveevents_protocol::state::RegionState;
@@ -90,7 +90,7 @@ pub(super) fn compare(
     changes
 }
 
-/// Whether an event's assignment, or a content that it names, is another. What was not touched is the same in memory.
+/// Whether an event's assignment, a content that it names, or a segment that this names, is another. What was not touched is the same in memory.
 fn is_other(
     (before, old): (Option<&RegionState>, &Assignment),
     (after, new): (&RegionState, &Assignment),
@@ -103,7 +103,16 @@ fn is_other(
             .content(&new.event_id, revision)
             .map(std::ptr::from_ref)
     };
+    let is_other_segment = |id: &SegmentId| {
+        let segment = |state: &RegionState| state.segment(id).map(|segment| segment.revision);
+        before.and_then(segment) != segment(after)
+    };
     new.revisions().any(|revision| {
+        let is = after.content(&new.event_id, revision);
+        let segments = is.map(|is| is.target_segments.iter().chain(&is.exclude_segments));
+        if segments.into_iter().flatten().any(is_other_segment) {
+            return true;
+        }
         let was = before.and_then(|before| content(before, revision));
         let is = content(after, revision);
         was != is
@@ -120,6 +129,7 @@ mod tests {
     use liveevents_protocol::json_text::JsonText;
     use liveevents_protocol::model::{EventType, Suspension};
     use liveevents_protocol::schedule::{Occurrence, Schedule};
+    use liveevents_protocol::segment::{Criteria, Segment};
     use liveevents_protocol::version::{Epoch, Revision, Version};
     use uuid::Uuid;
 
@@ -227,6 +237,35 @@ mod tests {
         assert_eq!(told((Some(&one), 150), (&gone, 150)), "a.0 a-");
         // What lies between is skipped.
         assert_eq!(told((None, 0), (&gone, 150)), "");
+    }
+
+    #[test]
+    fn another_revision_of_a_segment_changes_the_events_that_name_it() {
+        let segment = |revision| -> Entry {
+            Segment {
+                id: "vip".parse().unwrap(),
+                revision: Revision(revision),
+                criteria: Criteria::default(),
+            }
+            .into()
+        };
+        let of = |name: &str, targets: &[&str]| Content {
+            target_segments: targets.iter().map(|id| id.parse().unwrap()).collect(),
+            ..content(name, "")
+        };
+        let entries = vec![
+            segment(1),
+            of("a", &["vip"]).into(),
+            assignment("a").into(),
+            of("b", &[]).into(),
+            assignment("b").into(),
+        ];
+        let one = after(&RegionState::empty(Epoch(Uuid::from_u128(1))), entries);
+        let changed = |entries| told((Some(&one), 50), (&after(&one, entries), 50));
+        assert_eq!(changed(vec![segment(1)]), "");
+        assert_eq!(changed(vec![segment(2)]), "a~");
+        let gone = Entry::Removal(EntryKey::Segment("vip".parse().unwrap()));
+        assert_eq!(changed(vec![gone]), "a~");
     }
 
     #[test]

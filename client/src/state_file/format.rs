@@ -111,10 +111,22 @@ fn checksum(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use liveevents_protocol::version::Epoch;
+    use liveevents_protocol::entry::Delta;
+    use liveevents_protocol::segment::{Criteria, Range, Segment};
+    use liveevents_protocol::version::{Epoch, Revision, Version};
     use uuid::Uuid;
 
     fn saved() -> Saved {
+        let epoch = Epoch(Uuid::from_u128(7));
+        let segment = Segment {
+            id: "vip".parse().unwrap(),
+            revision: Revision(3),
+            criteria: Criteria {
+                level_range: Range::new(Some(10.into()), None).ok(),
+                ..Criteria::default()
+            },
+        };
+        let row = Delta::of_row(epoch, Version(1), vec![segment.into()]);
         Saved {
             installation: "game-test".parse().unwrap(),
             region: "us-east".parse().unwrap(),
@@ -122,7 +134,7 @@ mod tests {
             current_at: Timestamp::from_second(1_000).ok(),
             unread: BTreeSet::new(),
             degraded: false,
-            state: RegionState::empty(Epoch(Uuid::from_u128(7))),
+            state: RegionState::empty(epoch).apply(&row).unwrap(),
         }
     }
 

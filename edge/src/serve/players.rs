@@ -2,8 +2,9 @@
 //! that is printed already.
 //!
 //! Whether it is a candidate is not told: players are not to know that they are tried on. A player may ask only for
-//! themselves, and may give no bucketing key but their own id: with another they could choose what they get. Everybody
-//! else may ask for anybody, and why (`explain`): then every event is there, with the rules that were asked about it.
+//! themselves, and may give no bucketing key but their own id and no attribute: with another they could choose what they
+//! get. What counts of a player who asks is what the token says, which is signed. Everybody else may ask for anybody, say
+//! what is known of the player, and ask why (`explain`): then every event is there, with the rules that were asked about it.
 //!
 //! One player's events can be asked for so many times a minute at this edge, whoever asks.
 
@@ -56,7 +57,8 @@ pub(super) async fn events(
         .region(&asked.region)
         .inspect_err(|_| queries.misdirected.inc())?;
     let view = View::of(region, serving.clock.now()).inspect_err(|_| queries.unavailable.inc())?;
-    let mut response = answer(&asked, &view)?;
+    let known = Known::of(&caller, &asked);
+    let mut response = answer(&asked, known, &view)?;
     if let Some(left) = left {
         left.tell(response.headers_mut());
     }
@@ -70,6 +72,10 @@ fn permit(caller: &Caller, asked: &Asked) -> Result<(), ApiError> {
         "a player may ask for their own events only"
     } else if !asked.keys.is_empty() {
         "a player may not give bucketing keys"
+    } else if let Some(name) = asked.attributes.keys().next() {
+        return Err(ApiError::Forbidden(format!(
+            "a player may not give attributes, as attributes.{name:.100}: those in the token count"
+        )));
     } else if asked.explain {
         "a player is not told why"
     } else {
@@ -78,14 +84,39 @@ fn permit(caller: &Caller, asked: &Asked) -> Result<(), ApiError> {
     Err(ApiError::Forbidden(refused.to_owned()))
 }
 
-fn answer(asked: &Asked, view: &View) -> Result<Response, ApiError> {
-    let player = (BucketBy::PLAYER, &*asked.player);
-    let others = asked.keys.iter().map(|(name, key)| (&**name, &**key));
-    let keys: Vec<_> = std::iter::once(player).chain(others).collect();
+/// What is known of the player, by who may say it.
+struct Known<'a> {
+    keys: Vec<(&'a str, &'a str)>,
+    attributes: Attributes<'a>,
+}
+
+impl<'a> Known<'a> {
+    /// Of a player who asks: what the token says, and nothing of what the player does. The platform that a player names is
+    /// none of it: segments look at it too.
+    fn of(caller: &'a Caller, asked: &'a Asked) -> Self {
+        let mut keys = vec![(BucketBy::PLAYER, &*asked.player)];
+        let claims = &caller.0;
+        if claims.role == Role::Player {
+            let signed = claims.keys.iter().map(|(name, key)| (&**name, &**key));
+            keys.extend(signed.filter(|(name, _)| *name != BucketBy::PLAYER));
+            return Self {
+                keys,
+                attributes: Attributes::new(&claims.attributes),
+            };
+        }
+        keys.extend(asked.keys.iter().map(|(name, key)| (&**name, &**key)));
+        Self {
+            keys,
+            attributes: Attributes::new(&asked.attributes).on(asked.platform.as_deref()),
+        }
+    }
+}
+
+fn answer(asked: &Asked, known: Known<'_>, view: &View) -> Result<Response, ApiError> {
     let asker = Asker {
-        keys: Keys(&keys),
+        keys: Keys(&known.keys),
         build: asked.build,
-        attributes: Attributes::default(),
+        attributes: known.attributes,
     };
     let at = view.at;
     let offers = view.published.offers();

@@ -19,6 +19,7 @@ use liveevents_protocol::model::{
 };
 use liveevents_protocol::position::{Digest, Position, SealedPosition};
 use liveevents_protocol::schedule::{Occurrence, Schedule};
+use liveevents_protocol::segment::{Criteria, Range, Segment};
 use liveevents_protocol::state::RegionState;
 use liveevents_protocol::version::{BasisPoints, Epoch, Revision, Version};
 use uuid::Uuid;
@@ -131,6 +132,29 @@ pub fn remove(name: &str, revision: u32) -> Vec<Entry> {
         Entry::Removal(EntryKey::Assignment(event(name))),
         Entry::Removal(EntryKey::Content(event(name), Revision(revision))),
     ]
+}
+
+/// A segment of players from a level on.
+pub fn from_level(name: &str, revision: u32, level: u32) -> Entry {
+    let criteria = Criteria {
+        level_range: Range::new(Some(level.into()), None).ok(),
+        ..Criteria::default()
+    };
+    Segment {
+        id: name.parse().unwrap(),
+        revision: Revision(revision),
+        criteria,
+    }
+    .into()
+}
+
+/// A revision made live for players of one segment.
+pub fn put_for(name: &str, revision: u32, segment: &str) -> Vec<Entry> {
+    let content = Content {
+        target_segments: vec![segment.parse().unwrap()],
+        ..content(name, revision)
+    };
+    vec![content.into(), assignment(name, revision).into()]
 }
 
 /// Turns the configuration of a revision into no JSON, wherever it stands.

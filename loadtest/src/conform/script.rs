@@ -91,6 +91,9 @@ pub(super) fn newer_delta(from: Held, to: u64) -> Value {
         to,
         vec![
             json!({"orbit": {"eventId": "conform-newer", "axis": 23.4}}),
+            // Who knows segments takes one whose criterion is not known; who does not, leaves it.
+            json!({"segment": {"segmentId": "conform-newer", "revision": 1, "criteria": {"orbit": [1, 2]}}}),
+            json!({"removedSegment": {"segmentId": "conform-gone"}}),
             json!({"content": content}),
             json!({"assignment": assignment}),
         ],

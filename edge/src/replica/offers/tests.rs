@@ -1,8 +1,10 @@
 //! However it came about, it says what the state says; and what has not changed is not made again.
 
+use std::collections::BTreeMap;
 use std::ptr;
 
 use jiff::SignedDuration;
+use liveevents_protocol::attribute::{Attribute, Attributes};
 use liveevents_protocol::entry::{Delta, Entry};
 use liveevents_protocol::evaluate::{Keys, shown};
 use liveevents_protocol::message::Cursor;
@@ -11,7 +13,9 @@ use liveevents_protocol::version::{BasisPoints, Version};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use super::super::history::{History, assignment, content, epoch, put, remove, try_on_all};
+use super::super::history::{
+    History, assignment, content, epoch, from_level, put, put_for, remove, try_on_all,
+};
 use super::super::{Publication, Published, Replica, Trial, apply_rows};
 use super::*;
 
@@ -59,10 +63,26 @@ fn is_well_formed(offers: &Offers) -> bool {
         && ready.is_sorted_by(|a, b| a.place() < b.place())
 }
 
+type Said = BTreeMap<String, Attribute>;
+
+/// Of a player of level 5.
+fn attributes() -> Said {
+    [("level".to_owned(), Attribute::Number(5.into()))].into()
+}
+
+fn asker<'a>(keys: &'a [(&'a str, &'a str)], attributes: &'a Said) -> Asker<'a> {
+    Asker {
+        keys: Keys(keys),
+        build: None,
+        attributes: Attributes::new(attributes),
+    }
+}
+
 fn told(offers: &Offers, player: &str) -> Json {
     let mut text = Vec::new();
     let keys = [("player", player), ("match", "m-1")];
-    let shown = offers.shown(&Keys(&keys).into(), NOW);
+    let attributes = attributes();
+    let shown = offers.shown(&asker(&keys, &attributes), NOW);
     shown.print(PLAIN, &mut text);
     let events: Json = serde_json::from_slice(&text).unwrap();
     assert_eq!(events.as_array().unwrap().len(), shown.len());
@@ -72,7 +92,8 @@ fn told(offers: &Offers, player: &str) -> Json {
 /// What evaluating the state itself shows, printed by serde.
 fn by_the_book(state: &RegionState, player: &str) -> Json {
     let keys = [("player", player), ("match", "m-1")];
-    let shown = shown(state, &Keys(&keys).into(), NOW);
+    let attributes = attributes();
+    let shown = shown(state, &asker(&keys, &attributes), NOW);
     let events = shown.iter().map(|shown| {
         let content = shown.content;
         json!({
@@ -89,6 +110,8 @@ enum Change {
     Put(u8, u32, i32),
     Try(u8, u32, i32, u16),
     Remove(u8),
+    Segment(u32),
+    NoSegment,
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -97,6 +120,8 @@ fn change() -> impl Strategy<Value = Change> {
         6 => (event.clone(), revision.clone(), priority.clone()).prop_map(|(e, r, p)| Change::Put(e, r, p)),
         3 => (event.clone(), revision, priority, 0..=10_000_u16).prop_map(|(e, r, p, x)| Change::Try(e, r, p, x)),
         3 => event.prop_map(Change::Remove),
+        2 => (0..10_u32).prop_map(Change::Segment),
+        1 => Just(Change::NoSegment),
     ]
 }
 
@@ -104,6 +129,13 @@ fn entries(change: &Change) -> Vec<Entry> {
     let prioritised = |name: &str, revision, priority| {
         let mut content = content(name, revision);
         content.priority = priority;
+        // Some for a segment, some not for it.
+        let veterans = || vec!["veterans".parse().unwrap()];
+        match name.as_bytes().last() {
+            Some(b'3') => content.target_segments = veterans(),
+            Some(b'7') => content.exclude_segments = veterans(),
+            _ => {}
+        }
         Entry::from(content)
     };
     match *change {
@@ -126,6 +158,10 @@ fn entries(change: &Change) -> Vec<Entry> {
             entries.push(prioritised(&name, revision + 10, priority));
             entries
         }
+        Change::Segment(level) => vec![from_level("veterans", level, level)],
+        Change::NoSegment => vec![Entry::Removal(EntryKey::Segment(
+            "veterans".parse().unwrap(),
+        ))],
         Change::Remove(event) => remove(&format!("event-{event}"), 1),
     }
 }
@@ -179,6 +215,30 @@ fn a_change_copies_one_block_and_makes_one_event() {
             assert!(copied.count() <= 3, "of {count}");
         }
     }
+}
+
+#[test]
+fn a_segments_new_revision_makes_no_event_anew() {
+    let (state, mut before) = many(100);
+    let first = apply(&state, vec![from_level("veterans", 1, 5)]);
+    let first = apply(&first, put_for("reunion", 1, "veterans"));
+    before = Offers::of(&first, &before);
+    let next = apply(&first, vec![from_level("veterans", 2, 6)]);
+    let after = before.after(&first, &next).unwrap();
+    let count = |offers: &Offers| told(offers, "p-1").as_array().unwrap().len();
+    assert_eq!((count(&before), count(&after)), (101, 100));
+    let all_the_same = before
+        .iter()
+        .zip(after.iter())
+        .all(|(a, b)| Arc::ptr_eq(a, b));
+    assert!(
+        all_the_same
+            && before
+                .blocks
+                .iter()
+                .zip(&after.blocks)
+                .all(|(a, b)| Arc::ptr_eq(a, b))
+    );
 }
 
 #[test]

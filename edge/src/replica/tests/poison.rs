@@ -6,7 +6,7 @@ use liveevents_protocol::state::RegionState;
 use liveevents_protocol::version::Revision;
 use proptest::prelude::*;
 
-use super::super::history::{assignment, content, event, spoil};
+use super::super::history::{assignment, content, event, from_level, spoil};
 use super::super::{entry_name, entry_of};
 use super::*;
 
@@ -199,6 +199,34 @@ fn a_fault_of_this_program_is_one_entrys_and_is_tried_once_more() {
         let held = snapshot(&history, Some(&held), |_| {}).unwrap();
         assert!(held.state().same_as(history.state(Version(7))));
     }
+}
+
+#[test]
+fn a_segment_that_cannot_be_taken_stays_as_it_was_and_comes_with_the_next() {
+    let mut history = sample();
+    history.commit(vec![from_level("veterans", 1, 10)], NOW);
+    let held = told(&history, 5);
+    let revision = |held: &Published| {
+        let segment = held.state().segment(&"veterans".parse().unwrap());
+        segment.map(|segment| segment.revision.0)
+    };
+    let trial = Faulty {
+        name: "segment:veterans",
+        times: 1.into(),
+    };
+    let both = [vec![from_level("veterans", 2, 20)], put("cup", 2)].concat();
+    history.commit(both, NOW);
+    let held = next_by(&history, &held, &trial);
+    assert_eq!((revision(&held), live(&held, "cup")), (Some(1), Some(2)));
+    assert_eq!(aside(&held), ["segment:veterans"]);
+    history.commit(put("cup", 3), NOW);
+    let held = next_by(&history, &held, &trial);
+    assert_eq!(aside(&held), [""; 0]);
+    assert!(held.state().same_as(history.state(Version(7))));
+    assert_eq!(
+        told_since(&held, 6),
+        ["assignment:cup", "content:cup:3", "segment:veterans"]
+    );
 }
 
 /// Lets an entry be tried from a version on.

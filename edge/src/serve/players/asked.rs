@@ -1,18 +1,24 @@
 //! What is asked about a player: path, query and `If-None-Match` of a request, checked whole.
 
+use std::collections::BTreeMap;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
+use liveevents_protocol::attribute::Attribute;
 use liveevents_protocol::build::Build;
 use liveevents_protocol::id::RegionId;
 use liveevents_protocol::model::BucketBy;
 use liveevents_service::http::{ApiError, Checks, Path};
 
 use super::Wording;
-use crate::limits::{MAX_KEY, MAX_KEYS};
+use crate::limits::{MAX_ATTRIBUTES, MAX_KEY, MAX_KEYS};
 
 /// What a bucketing key is called in the query: `key.match=m-17`.
 const KEY: &str = "key.";
+
+/// What an attribute is called in the query: `attributes.level=12`.
+const ATTRIBUTE: &str = "attributes.";
 
 /// A request.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,6 +30,8 @@ pub(in crate::serve) struct Asked {
     pub(super) include_config: bool,
     pub(super) explain: bool,
     pub(super) keys: Vec<(String, String)>,
+    pub(super) attributes: BTreeMap<String, Attribute>,
+    pub(super) platform: Option<String>,
     /// The tags of what the caller holds.
     pub(super) held: Option<HeaderValue>,
 }
@@ -58,6 +66,7 @@ impl Asked {
         }
         let mut given = Given::default();
         let mut keys: Vec<(String, String)> = Vec::new();
+        let mut attributes = BTreeMap::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if let Some(key) = name.strip_prefix(KEY) {
                 if key == BucketBy::PLAYER || keys.iter().any(|(known, _)| known == key) {
@@ -67,6 +76,15 @@ impl Asked {
                     checks.fault(&*name, format!("must have 1 to {MAX_KEY} bytes"));
                 }
                 keys.push((key.to_owned(), value.into_owned()));
+            } else if let Some(attribute) = name.strip_prefix(ATTRIBUTE) {
+                if !fits(attribute) || value.len() > MAX_KEY {
+                    let message = format!("must have a name of 1 to {MAX_KEY} bytes, and as many");
+                    checks.fault(&*name, message);
+                }
+                let before = attributes.insert(attribute.to_owned(), said(&value));
+                if before.is_some() {
+                    checks.fault(&*name, "is given twice");
+                }
             } else if let Some(slot) = given.slot(&name) {
                 if slot.is_some() {
                     checks.fault(&*name, "is given twice");
@@ -78,6 +96,10 @@ impl Asked {
         }
         if keys.len() > MAX_KEYS {
             checks.fault("key", format!("at most {MAX_KEYS} keys may be given"));
+        }
+        if attributes.len() > MAX_ATTRIBUTES {
+            let message = format!("at most {MAX_ATTRIBUTES} attributes may be given");
+            checks.fault("attributes", message);
         }
         let well_formed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         let is_tag = |text: &String| fits(text) && text.chars().all(well_formed);
@@ -110,12 +132,20 @@ impl Asked {
             include_config,
             explain,
             keys,
+            attributes,
+            platform: given.platform,
             held: None,
         })
     }
 }
 
-const KNOWN: &str = "region, platform, language, build, includeConfig, explain and key.<name>";
+const KNOWN: &str =
+    "region, platform, language, build, includeConfig, explain, key.<name> and attributes.<name>";
+
+/// An attribute's value: a number, `true` or `false`, or a text, which stands in quotes if it looks like one of these.
+fn said(value: &str) -> Attribute {
+    serde_json::from_str(value).unwrap_or_else(|_| Attribute::Text(value.to_owned()))
+}
 
 /// The parameters as they stand in the query.
 #[derive(Default)]

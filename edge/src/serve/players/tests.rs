@@ -1,7 +1,7 @@
 //! Reading what is asked about a player.
 
 use super::*;
-use crate::limits::{MAX_KEY, MAX_KEYS};
+use crate::limits::{MAX_ATTRIBUTES, MAX_KEY, MAX_KEYS};
 
 fn read(player: &str, query: &str) -> Result<Asked, ApiError> {
     Asked::read(player.to_owned(), query)
@@ -20,7 +20,8 @@ fn faults(player: &str, query: &str) -> Vec<String> {
 #[test]
 fn a_query_is_read_whole() {
     let query = "region=us-east&language=pt-BR&platform=ps5&includeConfig=false&key.match=m%2017&key.guild=g\
-                 &build=4.12.0&explain=true";
+                 &build=4.12.0&explain=true&attributes.level=12.5&attributes.vip=true&attributes.tier=gold\
+                 &attributes.clan=%2212%22&attributes.note=";
     let expected = Asked {
         player: "p-1".to_owned(),
         region: "us-east".parse().unwrap(),
@@ -32,6 +33,11 @@ fn a_query_is_read_whole() {
             ("match".to_owned(), "m 17".to_owned()),
             ("guild".to_owned(), "g".to_owned()),
         ],
+        attributes: serde_json::from_str(
+            r#"{"level": 12.5, "vip": true, "tier": "gold", "clan": "12", "note": ""}"#,
+        )
+        .unwrap(),
+        platform: Some("ps5".to_owned()),
         held: None,
     };
     assert_eq!(read("p-1", query).unwrap(), expected);
@@ -44,6 +50,9 @@ fn a_query_is_read_whole() {
 fn whatever_is_wrong_is_named() {
     let long = "x".repeat(MAX_KEY + 1);
     let many: String = (0..=MAX_KEYS).map(|i| format!("&key.k{i}=v")).collect();
+    let much: String = (0..=MAX_ATTRIBUTES)
+        .map(|i| format!("&attributes.a{i}=1"))
+        .collect();
     let table = [
         (String::new(), vec!["region"]),
         ("region=US".to_owned(), vec!["region"]),
@@ -73,6 +82,19 @@ fn whatever_is_wrong_is_named() {
             vec!["key.player"],
         ),
         (format!("region=us-east{many}"), vec!["key"]),
+        (format!("region=us-east{much}"), vec!["attributes"]),
+        (
+            "region=us-east&attributes.=1".to_owned(),
+            vec!["attributes."],
+        ),
+        (
+            "region=us-east&attributes.level=1&attributes.level=1".to_owned(),
+            vec!["attributes.level"],
+        ),
+        (
+            format!("region=us-east&attributes.tier={long}"),
+            vec!["attributes.tier"],
+        ),
         (
             "includeConfig=1&language=%00&what=".to_owned(),
             vec!["what", "language", "includeConfig", "region"],
