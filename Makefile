@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench conform lint build fuzz autobahn example-clients sqlx-prepare clean-local tools-nextest tools-deny tools-sqlx tools-fuzz
+.PHONY: help demo test api-test bench conform lint build fuzz autobahn example-clients sqlx-prepare clean-local tools-nextest tools-deny tools-sqlx tools-fuzz
 
 # Any cargo-nextest does; the others are pinned since what they accept and write changes with the version.
 NEXTEST_VERSION := 0.9.143
@@ -47,6 +47,9 @@ lint: tools-deny tools-sqlx ## check format, lints, examples in docs, dependenci
 	cargo deny check bans licenses sources
 	$(PREPARE) --check
 	deploy/lib/lint-shell
+
+api-test: ## ask every operation of a running origin whether it does as the OpenAPI document says
+	@deploy/lib/api-test
 
 conform: ## try a game server's client on the protocol: it has to connect to ADDR (CONFORM_ARGS: --level Watch, --json FILE, ...)
 	@SQLX_OFFLINE=true cargo run --quiet -p liveevents-loadtest -- conform --listen $(ADDR) $(CONFORM_ARGS)

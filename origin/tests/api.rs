@@ -14,14 +14,20 @@ mod api {
     mod events;
     mod extensions;
     mod guarded;
+    mod hostile;
     mod hostile_events;
     mod identity;
     mod lifecycle;
     mod lists;
     mod metrics;
+    mod once;
     mod operations;
     mod overlaps;
+    mod quotas;
+    mod refusals;
     mod regions;
+    mod roles;
+    mod schema;
     mod stops;
     mod validation;
 }

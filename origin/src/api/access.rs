@@ -24,6 +24,8 @@ pub(super) struct Access {
     pub(super) limit: Option<Limit>,
     /// Whether an `Idempotency-Key` makes it be carried out once. The handler claims it ([`Once`](super::once::Once)).
     pub(super) once: bool,
+    /// Errors that it may answer besides those that follow from what it is.
+    pub(super) also: &'static [u16],
 }
 
 impl Access {
@@ -32,6 +34,7 @@ impl Access {
         roles: None,
         limit: None,
         once: false,
+        also: &[],
     };
 
     /// A token of one of these roles is.
@@ -53,6 +56,14 @@ impl Access {
     /// It creates something, and is carried out once for an `Idempotency-Key`.
     pub(super) const fn once(self) -> Self {
         Self { once: true, ..self }
+    }
+
+    /// It may answer these errors besides.
+    pub(super) const fn also(self, statuses: &'static [u16]) -> Self {
+        Self {
+            also: statuses,
+            ..self
+        }
     }
 }
 

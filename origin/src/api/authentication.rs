@@ -24,7 +24,7 @@ use crate::store::tokens::{self, Purpose};
 use crate::store::users;
 
 pub(super) fn routes() -> Routes {
-    Routes::new().add(Access::ANYONE, routes!(login))
+    Routes::new().add(Access::ANYONE.also(&[401, 429]), routes!(login))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -158,6 +158,7 @@ pub(super) fn describe(operation: &mut Operation, method: &Method, path: &str, a
     let mut said = vec![operation.description.take().unwrap_or_default()];
     let mut extensions = operation.extensions.take().unwrap_or_default();
     let mut errors = vec![400, 500, 503];
+    errors.extend(access.also);
     if let Some(roles) = access.roles {
         let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
         said.push(format!("Roles: {}.", names.join(", ")));
@@ -167,7 +168,6 @@ pub(super) fn describe(operation: &mut Operation, method: &Method, path: &str, a
             [],
         )]);
         errors.extend([401, 403]);
-        // Of a role's own: regions that the token does not cover.
         if *method != Method::GET {
             errors.push(409);
         }

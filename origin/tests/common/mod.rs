@@ -77,7 +77,7 @@ pub(crate) struct Answer {
 /// Somebody with a token.
 pub(crate) struct Caller<'a> {
     origin: &'a Origin,
-    token: String,
+    pub(crate) token: String,
 }
 
 impl Origin {
@@ -176,6 +176,16 @@ impl Origin {
         let life = SignedDuration::from_hours(24 * 365);
         let now = self.clock.clock().now();
         let claims = self.issuer.claims(role.as_str(), role, regions, life, now);
+        self.bearing(self.issuer.sign(&claims).unwrap())
+    }
+
+    /// Somebody whose token has expired.
+    pub(crate) fn expired(&self, role: Role) -> Caller<'_> {
+        let life = SignedDuration::from_secs(60);
+        let then = self.now() - SignedDuration::from_hours(1);
+        let claims = self
+            .issuer
+            .claims(role.as_str(), role, Vec::new(), life, then);
         self.bearing(self.issuer.sign(&claims).unwrap())
     }
 

@@ -110,6 +110,10 @@ pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, 
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // Every body is an object; a list would pass for one whose fields stand in their order.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(ApiError::malformed("the body must be an object"));
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         if error.inner().is_data() {
