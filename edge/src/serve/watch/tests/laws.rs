@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use liveevents_protocol::attribute::{Attribute, Attributes};
 use liveevents_protocol::evaluate::{Asker, Keys, shown};
-use liveevents_protocol::model::BucketBy;
+use liveevents_protocol::model::{BucketBy, Content};
 use proptest::prelude::*;
 
 use super::*;
-use crate::replica::history::remove;
+use crate::replica::history::{from_level, remove};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -24,6 +25,11 @@ enum Step {
         event: usize,
     },
     Epoch,
+    /// The segment that the races are for begins at a level.
+    Segment {
+        revision: u32,
+        level: u32,
+    },
     Watch {
         players: Vec<(usize, Option<usize>)>,
     },
@@ -45,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (event.clone(), 0..=10_000_u16).prop_map(|(event, exposure)| Step::Try { event, exposure }),
         1 => event.prop_map(|event| Step::Remove { event }),
         1 => Just(Step::Epoch),
+        3 => (1..5_u32, 0..4_u32).prop_map(|(revision, level)| Step::Segment { revision, level }),
         4 => prop::collection::vec(watched, 0..5).prop_map(|players| Step::Watch { players }),
         2 => prop::collection::vec(0..8_usize, 0..3).prop_map(|players| Step::Unwatch { players }),
         6 => (1..6_usize).prop_map(Step::Take),
@@ -64,9 +71,24 @@ fn name(player: usize) -> String {
     format!("player-{player}")
 }
 
+/// Races are for a segment.
+fn served(event: &str, revision: u32) -> Content {
+    let mut content = content(event, revision);
+    if event == "race" {
+        content.target_segments = vec!["veterans".parse().unwrap()];
+    }
+    content
+}
+
 fn take(step: Step, desk: &mut Desk, server: &mut Server, epochs: &mut u128) {
     match step {
-        Step::Put { event, revision } => desk.change(put(EVENTS[event], revision)),
+        Step::Put { event, revision } => desk.change(vec![
+            served(EVENTS[event], revision).into(),
+            assignment(EVENTS[event], revision).into(),
+        ]),
+        Step::Segment { revision, level } => {
+            desk.change(vec![from_level("veterans", revision, level)]);
+        }
         Step::Try { event, exposure } => {
             let mut tried = assignment(EVENTS[event], 1);
             tried.candidate = Some(liveevents_protocol::model::Candidate {
@@ -75,8 +97,8 @@ fn take(step: Step, desk: &mut Desk, server: &mut Server, epochs: &mut u128) {
                 bucket_by: BucketBy("match".to_owned()),
             });
             let contents = [
-                content(EVENTS[event], 1).into(),
-                content(EVENTS[event], 9).into(),
+                served(EVENTS[event], 1).into(),
+                served(EVENTS[event], 9).into(),
             ];
             desk.change(contents.into_iter().chain([tried.into()]).collect());
         }
@@ -88,7 +110,12 @@ fn take(step: Step, desk: &mut Desk, server: &mut Server, epochs: &mut u128) {
         }
         Step::Watch { players } => {
             let players = players.into_iter().map(|(id, at)| match at {
-                Some(at) => in_match(&name(id), &format!("m-{at}")),
+                Some(at) => {
+                    let level = i32::try_from(at).unwrap().into();
+                    let mut player = in_match(&name(id), &format!("m-{at}"));
+                    player.attributes = [("level".to_owned(), Attribute::Number(level))].into();
+                    player
+                }
                 None => player(&name(id)),
             });
             let players: Vec<_> = players.collect();
@@ -154,7 +181,8 @@ proptest! {
         let expected: BTreeMap<_, _> = server.watched.iter().map(|(id, player)| {
             let keys = player.keys.iter().map(|(name, key)| (&**name, &**key));
             let keys: Vec<_> = keys.chain([(BucketBy::PLAYER, &**id)]).collect();
-            let asker = Asker { keys: Keys(&keys), ..Asker::default() };
+            let attributes = Attributes::new(&player.attributes);
+            let asker = Asker { keys: Keys(&keys), build: None, attributes };
             let events = shown(state, &asker, desk.at);
             let events = events.iter().map(|shown| {
                 (shown.content.event_id.to_string(), u64::from(shown.content.revision.0))
