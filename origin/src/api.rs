@@ -21,6 +21,7 @@ mod issuers;
 mod life;
 mod once;
 mod page;
+mod players;
 mod record;
 mod regions;
 mod roles;
@@ -140,6 +141,7 @@ fn routes() -> Routes {
         .merge(deployments::routes())
         .merge(stop::routes())
         .merge(changes::routes())
+        .merge(players::routes())
         .merge(regions::routes())
         .merge(edges::routes())
         .merge(admin::routes())

@@ -23,6 +23,7 @@ mod api {
     mod once;
     mod operations;
     mod overlaps;
+    mod previews;
     mod quotas;
     mod refusals;
     mod regions;

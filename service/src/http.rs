@@ -9,6 +9,7 @@ mod caller;
 mod error;
 mod extract;
 mod layers;
+pub mod question;
 mod quota;
 mod serve;
 mod trace;

@@ -57,3 +57,12 @@ pub const MAX_HEADERS: usize = 32 * 1024;
 /// How long to wait before accepting again after the system had no descriptor or memory left for a
 /// connection: accepting at once would spin, for the condition stays until a connection ends.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A player's identifier, or the value of a bucketing key, in bytes.
+pub const MAX_KEY: usize = 200;
+
+/// Bucketing keys of one request: player, match, guild, server, and some to spare.
+pub const MAX_KEYS: usize = 16;
+
+/// Attributes of a player: what a studio's segments look at, and some to spare.
+pub const MAX_ATTRIBUTES: usize = 32;

@@ -81,6 +81,17 @@ pub(super) struct Rule {
     pub(super) query: BTreeSet<String>,
 }
 
+impl Rule {
+    /// Whether the query may have this name. One that ends with a star stands for all that begin as it does.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        let begins = |known: &String| {
+            let start = known.strip_suffix('*');
+            start.is_some_and(|start| name.starts_with(start))
+        };
+        self.query.contains(name) || self.query.iter().any(begins)
+    }
+}
+
 /// Every rule, by method and path as it is matched.
 pub(super) type Rules = HashMap<(Method, String), Rule>;
 

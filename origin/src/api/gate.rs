@@ -96,7 +96,7 @@ fn check_query(rule: &Rule, request: &Request) -> Result<(), ApiError> {
     let query = request.uri().query().unwrap_or_default();
     let mut checks = Checks::default();
     for (name, _) in form_urlencoded::parse(query.as_bytes()) {
-        if !rule.query.contains(name.as_ref()) {
+        if !rule.knows(&name) {
             checks.fault(name, "is not a parameter of this query");
         }
     }
