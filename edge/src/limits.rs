@@ -212,15 +212,6 @@ pub(crate) const GOAWAY_SPREAD: Duration = Duration::from_secs(10);
 /// When to try again at an edge that is full.
 pub(crate) const FULL_RETRY: Duration = Duration::from_secs(5);
 
-/// A player's identifier, or the value of a bucketing key, in bytes.
-pub(crate) const MAX_KEY: usize = 200;
-
-/// Bucketing keys of one request: player, match, guild, server, and some to spare.
-pub(crate) const MAX_KEYS: usize = 16;
-
-/// Attributes of a player: what a studio's segments look at, and some to spare.
-pub(crate) const MAX_ATTRIBUTES: usize = 32;
-
 // Level Watch, and queries.
 
 /// Between the beginnings of two passes over one game server's players: many changes at once cost one pass, and a player

@@ -10,11 +10,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use liveevents_protocol::limits::MAX_QUERY;
 use liveevents_protocol::message::{Cursor, MessageError, Query};
+use liveevents_service::limits::MAX_KEY;
 use serde::Serialize;
 use tokio::task::yield_now;
 
 use super::watch::{Fault, View, check};
-use crate::limits::{EVALUATIONS, FRESH_WITHIN, MAX_ANSWER, MAX_KEY};
+use crate::limits::{EVALUATIONS, FRESH_WITHIN, MAX_ANSWER};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -2,8 +2,7 @@
 
 use liveevents_protocol::message::{Attribute, PlayerMessage};
 use liveevents_protocol::model::BucketBy;
-
-use crate::limits::{MAX_ATTRIBUTES, MAX_KEY, MAX_KEYS};
+use liveevents_service::limits::{MAX_ATTRIBUTES, MAX_KEY, MAX_KEYS};
 
 /// What a name or a value takes beyond its bytes: its place in a tree, twice what it needs there.
 const PLACE: usize = 100;

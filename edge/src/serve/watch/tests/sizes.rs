@@ -1,9 +1,9 @@
 //! What may be said of players, and how many of them; whoever says too much has lost nothing.
 
 use liveevents_protocol::message::Attribute;
+use liveevents_service::limits::{MAX_ATTRIBUTES, MAX_KEY, MAX_KEYS};
 
 use super::*;
-use crate::limits::{MAX_ATTRIBUTES, MAX_KEY, MAX_KEYS};
 
 fn refused(watch: &mut Watch, players: Vec<PlayerMessage>) -> Fault {
     let before = format!("{watch:?}");

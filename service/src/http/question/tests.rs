@@ -1,10 +1,9 @@
 //! Reading what is asked about a player.
 
 use super::*;
-use crate::limits::{MAX_ATTRIBUTES, MAX_KEY, MAX_KEYS};
 
-fn read(player: &str, query: &str) -> Result<Asked, ApiError> {
-    Asked::read(player.to_owned(), query)
+fn read(player: &str, query: &str) -> Result<Question, ApiError> {
+    Question::read(player.to_owned(), query, &mut [])
 }
 
 fn faults(player: &str, query: &str) -> Vec<String> {
@@ -22,7 +21,7 @@ fn a_query_is_read_whole() {
     let query = "region=us-east&language=pt-BR&platform=ps5&includeConfig=false&key.match=m%2017&key.guild=g\
                  &build=4.12.0&explain=true&attributes.level=12.5&attributes.vip=true&attributes.tier=gold\
                  &attributes.clan=%2212%22&attributes.note=";
-    let expected = Asked {
+    let expected = Question {
         player: "p-1".to_owned(),
         region: "us-east".parse().unwrap(),
         language: Some("pt-BR".to_owned()),
@@ -38,7 +37,6 @@ fn a_query_is_read_whole() {
         )
         .unwrap(),
         platform: Some("ps5".to_owned()),
-        held: None,
     };
     assert_eq!(read("p-1", query).unwrap(), expected);
     let plain = read("p-1", "region=us-east").unwrap();
@@ -105,4 +103,16 @@ fn whatever_is_wrong_is_named() {
     }
     assert_eq!(faults(&long, "region=us-east"), ["playerId"]);
     assert_eq!(faults("", "region=us-east"), ["playerId"]);
+}
+
+#[test]
+fn others_are_known_where_they_are_named() {
+    let mut more = [("at", None), ("revision", None)];
+    let query = "region=us-east&at=noon";
+    Question::read("p-1".to_owned(), query, &mut more).unwrap();
+    assert_eq!(more, [("at", Some("noon".to_owned())), ("revision", None)]);
+    assert_eq!(faults("p-1", query), ["at"]);
+    let mut more = [("at", None)];
+    let twice = Question::read("p-1".to_owned(), "region=us-east&at=1&at=2", &mut more);
+    assert!(twice.is_err());
 }
