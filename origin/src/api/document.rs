@@ -3,24 +3,21 @@
 //! What is particular to an operation stands at its handler, in `#[utoipa::path(..)]`. Everything that follows from its
 //! [`Access`] and from what every request goes through is added here: roles, limits, keys, and every error.
 
+mod errors;
+
 use std::collections::BTreeMap;
 
 use axum::Router;
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::map_response;
 use axum::response::Response;
-use utoipa::PartialSchema;
-use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::response::ResponseBuilder;
-use utoipa::openapi::schema::{
-    ArrayBuilder, Components, KnownFormat, Object, ObjectBuilder, SchemaFormat, Type,
-};
+use utoipa::openapi::schema::{Components, Object, ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{
-    ContentBuilder, Header, InfoBuilder, OpenApi, Ref, RefOr, Required, Schema, SecurityRequirement,
-};
+use utoipa::openapi::{InfoBuilder, OpenApi, Ref, RefOr, Required, Schema, SecurityRequirement};
 use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use errors::{ERRORS, quota};
 
 use super::access::Access;
 use super::page;
@@ -47,59 +44,6 @@ failure is an `Error`; all faults of a request are in one answer. `x-roles` of a
 may; where it is missing no token is needed. `x-rate-limit` names the limit that an operation counts towards.
 
 Besides these: this document at `/api/openapi.json`, this page at `/api/docs`, and metrics for Prometheus at `/metrics`.";
-
-/// What can go wrong: status, name, when.
-const ERRORS: &[(u16, &str, &str)] = &[
-    (
-        400,
-        "Invalid",
-        "The request is wrong; `details` names each field at fault.",
-    ),
-    (
-        401,
-        "Unauthorized",
-        "No token, or one that is not accepted.",
-    ),
-    (
-        403,
-        "Forbidden",
-        "The token's role, or its regions, do not suffice.",
-    ),
-    (404, "NotFound", "There is no such thing."),
-    (
-        409,
-        "Conflict",
-        "The request is right, but not in the present state of things.",
-    ),
-    (412, "PreconditionFailed", "Somebody was faster."),
-    (413, "PayloadTooLarge", "The body is too large."),
-    (429, "RateLimited", "More requests than allowed."),
-    (
-        500,
-        "Internal",
-        "Our fault; the trace id finds it in our logs.",
-    ),
-    (
-        503,
-        "Unavailable",
-        "A part that we need is away for now, or too many come at once.",
-    ),
-];
-
-/// The codes of errors, in the order of their statuses.
-const CODES: &[&str] = &[
-    "VALIDATION_ERROR",
-    "UNAUTHORIZED",
-    "FORBIDDEN",
-    "NOT_FOUND",
-    "METHOD_NOT_ALLOWED",
-    "CONFLICT",
-    "PRECONDITION_FAILED",
-    "PAYLOAD_TOO_LARGE",
-    "RATE_LIMIT_EXCEEDED",
-    "INTERNAL_ERROR",
-    "UNAVAILABLE",
-];
 
 /// `If-Match`, for operations that look at it: `params(IfMatch)`.
 pub(super) struct IfMatch;
@@ -265,27 +209,6 @@ fn operation_id(method: &Method, path: &str) -> String {
         .join("_")
 }
 
-/// What is left to a caller, in headers.
-fn quota() -> [(String, Header); 3] {
-    let header = |name: &str, what: &str| {
-        let whole = ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .minimum(Some(0));
-        let header = HeaderBuilder::new()
-            .schema(Some(whole.build()))
-            .description(Some(what));
-        (name.to_owned(), header.build())
-    };
-    [
-        header(
-            "X-RateLimit-Limit",
-            "Requests allowed in a minute; absent where limits are switched off.",
-        ),
-        header("X-RateLimit-Remaining", "Those that are left."),
-        header("X-RateLimit-Reset", "Seconds until all are allowed again."),
-    ]
-}
-
 /// What operations refer to.
 fn complete(document: &mut OpenApi) {
     document.info = InfoBuilder::new()
@@ -301,57 +224,8 @@ fn complete(document: &mut OpenApi) {
             "From `POST /api/v1/authentication/login`, or a service token.",
         ));
     components.add_security_scheme(BEARER, SecurityScheme::Http(scheme.build()));
-    let (field_error, error) = ("FieldError", "Error");
-    components.schemas.insert(
-        field_error.to_owned(),
-        liveevents_service::http::FieldError::schema(),
-    );
-    components
-        .schemas
-        .insert(error.to_owned(), envelope(field_error));
+    errors::complete(components);
     open_parts(components);
-    for (status, name, when) in ERRORS {
-        let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(error)));
-        let mut response = ResponseBuilder::new()
-            .description(*when)
-            .content(JSON, content.build())
-            .build();
-        let retry = || {
-            let seconds = ObjectBuilder::new()
-                .schema_type(Type::Integer)
-                .minimum(Some(1));
-            let what = "Seconds until it may be tried again.";
-            HeaderBuilder::new()
-                .schema(Some(seconds.build()))
-                .description(Some(what))
-                .build()
-        };
-        match status {
-            401 => {
-                let scheme = Header::new(text().build());
-                response
-                    .headers
-                    .insert("WWW-Authenticate".to_owned(), scheme.into());
-            }
-            429 => {
-                response
-                    .headers
-                    .extend(quota().map(|(name, header)| (name, header.into())));
-                response
-                    .headers
-                    .insert("Retry-After".to_owned(), retry().into());
-            }
-            503 => {
-                response
-                    .headers
-                    .insert("Retry-After".to_owned(), retry().into());
-            }
-            _ => {}
-        }
-        components
-            .responses
-            .insert((*name).to_owned(), response.into());
-    }
 }
 
 /// What is flattened into something larger refuses unknown fields as a request, not within that.
@@ -380,38 +254,6 @@ fn open_parts(components: &mut Components) {
             }
         }
     }
-}
-
-/// Every failure, as [`ApiError`](liveevents_service::http::ApiError) writes it.
-fn envelope(field_error: &str) -> RefOr<Schema> {
-    let date_time = SchemaFormat::KnownFormat(KnownFormat::DateTime);
-    let details = ArrayBuilder::new()
-        .items(Ref::from_schema_name(field_error))
-        .description(Some(
-            "What is wrong with which field; empty where no field is at fault.",
-        ));
-    let trace_id = text()
-        .pattern(Some("^[0-9a-f]{32}$"))
-        .description(Some("Finds the request in our logs."));
-    let error = ObjectBuilder::new()
-        .property("code", text().enum_values(Some(CODES.iter().copied())))
-        .property(
-            "message",
-            text().description(Some("What went wrong as a whole.")),
-        )
-        .property("details", details)
-        .property("traceId", trace_id)
-        .property("timestamp", text().format(Some(date_time)))
-        .required("code")
-        .required("message")
-        .required("details")
-        .required("traceId")
-        .required("timestamp");
-    let envelope = ObjectBuilder::new()
-        .property("error", error)
-        .required("error")
-        .description(Some("Why a request was not carried out."));
-    envelope.build().into()
 }
 
 /// Serves the document and its page.

@@ -208,6 +208,16 @@ async fn the_audit_log_tells_who_did_what(pool: PgPool) {
         1
     );
     assert_eq!(admin.get("/audit?actor=nobody").await.must(200)["total"], 0);
+    // From then on, and before then.
+    for (stretch, total) in [
+        ("from=2026-06-01T12:00:00Z", 2),
+        ("from=2026-06-01T12:00:01Z", 0),
+        ("to=2026-06-01T12:00:00Z", 0),
+        ("from=2026-06-01T12:00:00Z&to=2026-06-01T12:00:01Z", 2),
+    ] {
+        let log = admin.get(&format!("/audit?{stretch}")).await.must(200);
+        assert_eq!(log["total"], total, "{stretch}");
+    }
     assert_eq!(
         admin.get("/audit?limit=1&offset=1").await.must(200)["entries"][0]["action"],
         "event.create"
