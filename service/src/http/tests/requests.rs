@@ -40,8 +40,6 @@ async fn a_body_that_is_not_json_is_refused_as_a_whole() {
         ("/notes", "{"),
         ("/notes", " "),
         // Refused at 128 levels, before the stack is in danger.
-        ("/small", "[[[[[[[[[["),
-        ("/any", &deep),
         ("/any", &nested),
     ];
     for (path, body) in rows {
@@ -57,6 +55,12 @@ async fn a_body_that_is_not_json_is_refused_as_a_whole() {
         );
         assert!(details.is_empty(), "{body:.40}: {details:?}");
     }
+    // Not even read: it would pass for an object whose fields stand in their order.
+    let (status, _, message, _) = refused("POST", "/small", "[[[[[[[[[[").await;
+    assert_eq!(
+        (status, message.as_str()),
+        (400, "the body must be an object")
+    );
 }
 
 #[tokio::test]
