@@ -4,3 +4,4 @@
 
 pub mod deployment;
 pub mod place;
+pub mod take_back;

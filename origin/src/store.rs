@@ -28,6 +28,7 @@ pub mod progress;
 pub mod region_log;
 pub mod regions;
 pub mod revisions;
+pub mod rollbacks;
 pub mod schemas;
 pub mod snapshot;
 pub mod tokens;

@@ -28,6 +28,7 @@ mod api {
     mod refusals;
     mod regions;
     mod roles;
+    mod rollbacks;
     mod schema;
     mod stops;
     mod validation;

@@ -12,8 +12,8 @@ use super::Api;
 use super::access::Routes;
 use super::page::page;
 use super::roles::OPERATORS;
-use crate::store;
 use crate::store::audit::{self, Recorded};
+use crate::store::{self, Page, Paged};
 
 pub(super) fn routes() -> Routes {
     Routes::new().add(OPERATORS, routes!(list))
@@ -33,8 +33,7 @@ struct Filter {
 }
 
 #[derive(Serialize, ToSchema)]
-#[schema(as = AuditList)]
-struct Listed {
+pub(super) struct AuditList {
     entries: Vec<View>,
     total: u64,
     limit: u32,
@@ -62,12 +61,12 @@ struct View {
     get,
     path = "/audit",
     params(Filter),
-    responses((status = 200, description = "A page.", body = Listed))
+    responses((status = 200, description = "A page.", body = AuditList))
 )]
 async fn list(
     State(api): State<Api>,
     Query(asked): Query<Filter>,
-) -> Result<Json<Listed>, ApiError> {
+) -> Result<Json<AuditList>, ApiError> {
     let mut checks = Checks::default();
     let page = page(asked.limit, asked.offset, &mut checks);
     checks.finish()?;
@@ -80,6 +79,11 @@ async fn list(
     };
     let mut tx = store::begin_snapshot(&api.pool).await?;
     let found = audit::list(&mut tx, &filter, page).await?;
+    Ok(Json(told(found, page)))
+}
+
+/// A page as it is answered.
+pub(super) fn told(found: Paged<Recorded>, page: Page) -> AuditList {
     let view = |row: Recorded| View {
         id: row.id,
         at: row.at,
@@ -90,10 +94,10 @@ async fn list(
         after: row.after,
         trace_id: row.trace_id,
     };
-    Ok(Json(Listed {
+    AuditList {
         entries: found.items.into_iter().map(view).collect(),
         total: found.total,
         limit: page.limit,
         offset: page.offset,
-    }))
+    }
 }

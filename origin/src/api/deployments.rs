@@ -2,7 +2,7 @@
 
 mod create;
 mod judge;
-mod rollback;
+pub(super) mod rollback;
 pub(super) mod view;
 
 use axum::extract::State;

@@ -9,6 +9,7 @@ mod judge;
 mod lifecycle;
 mod precondition;
 mod revisions;
+mod rollback;
 mod validate;
 mod view;
 
@@ -23,6 +24,7 @@ use sqlx::PgConnection;
 
 use super::Api;
 use super::access::{Access, Routes};
+use super::audit::{self, AuditList};
 use super::page::page;
 use super::roles::{DESIGNERS, OPERATORS, PEOPLE};
 use crate::event::lifecycle::State as Life;
@@ -55,6 +57,9 @@ pub(super) fn routes() -> Routes {
         .add(OPERATORS, routes!(lifecycle::resume))
         .add(OPERATORS, routes!(lifecycle::cancel))
         .add(OPERATORS, routes!(extend::extend))
+        .add(OPERATORS, routes!(rollback::roll_back))
+        .add(PEOPLE, routes!(rollback::history))
+        .add(PEOPLE, routes!(deeds))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -178,4 +183,25 @@ async fn find(conn: &mut PgConnection, id: &EventId) -> Result<Event, ApiError> 
 async fn lock(conn: &mut PgConnection, id: &EventId) -> Result<Event, ApiError> {
     let found = events::lock(conn, id).await?;
     found.ok_or_else(|| ApiError::not_found("event", id))
+}
+
+/// Who did what with an event and its deployments, newest first.
+#[utoipa::path(
+    get,
+    path = "/events/{id}/audit",
+    params(("id" = EventId, Path), rollback::Asked),
+    responses((status = 200, description = "A page.", body = AuditList))
+)]
+async fn deeds(
+    State(api): State<Api>,
+    Path(id): Path<EventId>,
+    Query(asked): Query<rollback::Asked>,
+) -> Result<Json<AuditList>, ApiError> {
+    let mut checks = Checks::default();
+    let page = asked.page(&mut checks);
+    checks.finish()?;
+    let mut tx = store::begin_snapshot(&api.pool).await?;
+    find(&mut tx, &id).await?;
+    let found = store::audit::of_event(&mut tx, &id, page).await?;
+    Ok(Json(audit::told(found, page)))
 }

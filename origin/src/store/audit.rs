@@ -2,9 +2,10 @@
 //! transaction of what it records.
 
 use jiff::Timestamp;
+use liveevents_protocol::id::EventId;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use sqlx::{PgConnection, query};
+use sqlx::{PgConnection, query, query_as};
 
 use super::{Page, Paged, StoreError, Time, containing, count, time};
 
@@ -44,6 +45,32 @@ pub struct Recorded {
     pub after: Option<Box<RawValue>>,
     /// The request's trace id.
     pub trace_id: Option<String>,
+}
+
+struct Row {
+    id: i64,
+    at: Time,
+    actor: String,
+    action: String,
+    subject: String,
+    before: Option<String>,
+    after: Option<String>,
+    trace_id: Option<String>,
+}
+
+impl Row {
+    fn read(self) -> Result<Recorded, StoreError> {
+        Ok(Recorded {
+            id: self.id,
+            at: self.at.to_jiff(),
+            actor: self.actor,
+            action: self.action,
+            subject: self.subject,
+            before: self.before.map(text).transpose()?,
+            after: self.after.map(text).transpose()?,
+            trace_id: self.trace_id,
+        })
+    }
 }
 
 /// Which rows to list; all that hold, where given.
@@ -133,7 +160,8 @@ pub async fn list(
     )
     .fetch_one(&mut *conn)
     .await?;
-    let rows = query!(
+    let rows = query_as!(
+        Row,
         r#"SELECT id, at as "at: Time", actor, action, subject, before::text, after::text, trace_id
            FROM audit_log
            WHERE ($1::text IS NULL OR actor = $1) AND ($2::text IS NULL OR action ILIKE $2)
@@ -150,20 +178,42 @@ pub async fn list(
     )
     .fetch_all(conn)
     .await?;
-    let items = rows.into_iter().map(|row| {
-        Ok(Recorded {
-            id: row.id,
-            at: row.at.to_jiff(),
-            actor: row.actor,
-            action: row.action,
-            subject: row.subject,
-            before: row.before.map(text).transpose()?,
-            after: row.after.map(text).transpose()?,
-            trace_id: row.trace_id,
-        })
-    });
     Ok(Paged {
-        items: items.collect::<Result<_, StoreError>>()?,
+        items: rows.into_iter().map(Row::read).collect::<Result<_, _>>()?,
+        total: count(total.count),
+    })
+}
+
+/// A page of the rows about an event and its deployments, newest first.
+///
+/// # Errors
+/// If the database fails.
+pub async fn of_event(
+    conn: &mut PgConnection,
+    event: &EventId,
+    page: Page,
+) -> Result<Paged<Recorded>, StoreError> {
+    let total = query!(
+        "SELECT count(*) FROM audit_log
+         WHERE subject = $1 OR subject IN (SELECT deployment_id::text FROM deployments WHERE event_id = $1)",
+        event.as_str()
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let rows = query_as!(
+        Row,
+        r#"SELECT id, at as "at: Time", actor, action, subject, before::text, after::text, trace_id
+           FROM audit_log
+           WHERE subject = $1 OR subject IN (SELECT deployment_id::text FROM deployments WHERE event_id = $1)
+           ORDER BY id DESC LIMIT $2 OFFSET $3"#,
+        event.as_str(),
+        i64::from(page.limit),
+        i64::from(page.offset)
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(Paged {
+        items: rows.into_iter().map(Row::read).collect::<Result<_, _>>()?,
         total: count(total.count),
     })
 }

@@ -239,6 +239,28 @@ pub async fn insert(conn: &mut PgConnection, deployment: &Deployment) -> Result<
     Ok(())
 }
 
+/// An event's deployments that are in force, newest first. The event's row has to be locked already.
+///
+/// # Errors
+/// If the database fails.
+pub async fn in_force(
+    conn: &mut PgConnection,
+    event: &EventId,
+) -> Result<Vec<Deployment>, StoreError> {
+    let rows = query!(
+        "SELECT deployment_id FROM deployments WHERE event_id = $1 AND status = 'Completed'",
+        event.as_str()
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let ids: Vec<Uuid> = rows.into_iter().map(|row| row.deployment_id).collect();
+    let mut found = read(conn, &ids).await?;
+    // By what they did: two may have been made within one tick of the clock.
+    let newest = |deployment: &Deployment| deployment.steps.iter().map(|step| step.version).max();
+    found.sort_by_key(|deployment| std::cmp::Reverse((deployment.created_at, newest(deployment))));
+    Ok(found)
+}
+
 /// Ends a deployment whose row is locked: it was taken back.
 ///
 /// # Errors

@@ -16,8 +16,9 @@ use crate::api::life::{self, Settled};
 use crate::api::record::{record, trace_id};
 use crate::api::{Api, commit};
 use crate::change::{self, Decision, Edit, Request};
-use crate::rollout::deployment::{Deployment, RolledBack, Status};
+use crate::rollout::deployment::{Deployment, RolledBack, Status, Step};
 use crate::rollout::place;
+use crate::store::rollbacks::{self, Move, Revisions, Rollback};
 use crate::store::{assignments, deployments, region_log, revisions};
 use liveevents_protocol::id::ChangeId;
 use utoipa::ToSchema;
@@ -109,6 +110,20 @@ pub(super) async fn roll_back(
         change: Some(committed.change),
     };
     deployments::set_rolled_back(&mut tx, id, &rolled_back).await?;
+    let moved = |step: &Step| {
+        let from = Revisions::of(Some(&step.after));
+        let to = Revisions::of(step.before.as_ref());
+        (step.region.clone(), Move { from, to })
+    };
+    let rollback = Rollback {
+        change: committed.change,
+        deployment: Some(id),
+        actor: rolled_back.by.clone(),
+        reason: rolled_back.reason.clone(),
+        at: now,
+        regions: deployment.steps.iter().map(moved).collect(),
+    };
+    rollbacks::insert(&mut tx, &event, &rollback).await?;
     deployment.status = Status::RolledBack;
     deployment.rolled_back = Some(rolled_back);
     let answer = TakenBack {
@@ -165,7 +180,7 @@ async fn edits(
 }
 
 /// The contents of every revision that comes back: regions have dropped what nothing named any more.
-async fn contents(
+pub(in crate::api) async fn contents(
     conn: &mut PgConnection,
     edits: &BTreeMap<RegionId, Vec<Edit>>,
 ) -> Result<Vec<liveevents_protocol::model::Content>, ApiError> {
