@@ -17,6 +17,7 @@ mod api {
     mod hostile;
     mod hostile_events;
     mod identity;
+    mod issuers;
     mod lifecycle;
     mod lists;
     mod metrics;
