@@ -8,6 +8,7 @@ mod api {
     mod approvals;
     mod calendar;
     mod catalog;
+    mod concurrency;
     mod deployments;
     mod document;
     mod edges;
@@ -20,6 +21,7 @@ mod api {
     mod issuers;
     mod lifecycle;
     mod lists;
+    mod logins;
     mod metrics;
     mod once;
     mod operations;
