@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use liveevents_protocol::id::RegionId;
+use liveevents_protocol::id::{RegionId, SegmentId};
 use sqlx::PgConnection;
 use tokio::sync::Semaphore;
 use tokio::task::JoinError;
@@ -72,6 +72,11 @@ impl Inspector {
         let mut facts = Facts::new(purpose == Purpose::Draft, now);
         let items: Vec<String> = owned(proposal.items());
         facts.unknown_items = catalog::lacking(&mut *conn, &items).await?;
+        // No segment can be made yet, and an event for one that there is not would be shown to nobody.
+        let named = proposal
+            .segments()
+            .filter(|name| SegmentId::new(name).is_ok());
+        facts.unknown_segments = named.map(str::to_owned).collect();
         let registered = schemas::find(conn, proposal.scopes()).await?;
         Ok(Gathered { facts, registered })
     }

@@ -303,3 +303,12 @@ async fn of_edits_at_once_with_one_tag_one_is_taken(pool: PgPool) {
         .refused(400, "VALIDATION_ERROR");
     assert_eq!(fields, ["If-Match"]);
 }
+
+#[sqlx::test(migrations = "../migrations")]
+async fn an_event_for_a_segment_that_there_is_not_is_refused(pool: PgPool) {
+    let origin = Origin::start(pool).await;
+    let fields = json!({ "targetSegments": ["ghosts"], "excludeSegments": ["shades"] });
+    let refused = origin.admin().post("/events", event("fest", fields)).await;
+    let fields = refused.refused(400, "VALIDATION_ERROR");
+    assert_eq!(fields, ["targetSegments[0]", "excludeSegments[0]"]);
+}
