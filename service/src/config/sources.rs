@@ -70,8 +70,13 @@ impl Sources {
     }
 
     /// `--http-listen 127.0.0.1:80` or `--http-listen=127.0.0.1:80`. Values of unknown flags are not
-    /// repeated: one may be a secret behind a misspelt name.
+    /// repeated: one may be a secret behind a misspelt name. A value may begin with `--`, as keys in
+    /// base64url do now and then, unless it is a flag's name.
     fn flags(&self, settings: &'static [Setting], gathered: &mut Gathered) {
+        let is_flag = |argument: &str| {
+            let name = argument.split_once('=').map_or(argument, |(name, _)| name);
+            name == CONFIG_FLAG || settings.iter().any(|setting| setting.flag() == name)
+        };
         let mut seen = BTreeSet::new();
         let mut arguments = self.arguments.iter().enumerate().peekable();
         while let Some((at, argument)) = arguments.next() {
@@ -85,7 +90,7 @@ impl Sources {
             }
             if value.is_none() {
                 value = arguments
-                    .next_if(|(_, next)| !next.starts_with("--"))
+                    .next_if(|(_, next)| !is_flag(next))
                     .map(|(_, next)| next.clone());
             }
             let setting = settings.iter().find(|setting| setting.flag() == flag);

@@ -172,6 +172,17 @@ fn a_file_that_is_none_is_a_fault_and_shows_nothing_of_itself() {
 }
 
 #[test]
+fn a_value_may_begin_as_a_flag_does() {
+    let secret = "--FBglZehqjv0DPpVpP6FYLL3TMtBHiCRKPGkMOQG7o";
+    let config = read(&format!("--jwt-secret {secret} --timeout PT1S"), "", None).unwrap();
+    assert_eq!(config.secret.expose_secret(), secret);
+    assert_eq!(config.timeout, Duration::from_secs(1));
+    // What is a flag's name is that flag.
+    let lines = faults(read("--jwt-secret --timeout=PT1S", "", None));
+    assert_eq!(lines[0], "flag --jwt-secret: needs a value");
+}
+
+#[test]
 fn a_flag_given_twice_is_refused() {
     let flags = "--timeout PT1S --timeout=PT2S";
     assert_eq!(
