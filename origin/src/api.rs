@@ -22,10 +22,12 @@ mod life;
 mod once;
 mod page;
 mod players;
+mod precondition;
 mod record;
 mod regions;
 mod roles;
 mod schemas;
+mod segments;
 mod stop;
 mod tokens;
 mod users;
@@ -138,6 +140,7 @@ fn routes() -> Routes {
         .merge(calendar::routes())
         .merge(catalog::routes())
         .merge(schemas::routes())
+        .merge(segments::routes())
         .merge(deployments::routes())
         .merge(stop::routes())
         .merge(changes::routes())

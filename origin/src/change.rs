@@ -1,30 +1,36 @@
 //! A change: one decision, in one or several regions, in one transaction.
 //!
-//! What each region's row says is computed by [`entries`], pure. [`commit`] takes the versions and writes.
+//! What each region's row says is computed by [`entries`], pure. [`commit`] takes the versions and writes; [`publish`] does so
+//! for a segment, wherever it is held.
 //! Lock order: the caller has locked the event, then the deployment; here follow the epoch (shared) and
 //! the rows of `region_heads` by ascending id. So every change of a region waits for the one before it,
 //! and versions have no gaps: a transaction that fails takes its version back with it. Whoever changes when an event is
 //! shown holds that event's row: it is told there that the event is to be looked at ([`store::course`]).
 //!
 //! A change is one version in each region, unless its entries are more than a row holds: then it is several,
-//! one after another, each with whole events. A stop of everything is never too large to be made.
+//! one after another, each with whole events; segments come before all that names them, and go after it. A stop of
+//! everything is never too large to be made.
 
 mod entries;
+mod publish;
+mod rows;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use liveevents_protocol::codec::{self, EncodeError};
-use liveevents_protocol::entry::Entry;
-use liveevents_protocol::frame::FORMAT_V1;
-use liveevents_protocol::id::{ChangeId, DeploymentId, EventId, RegionId};
+use liveevents_protocol::codec::EncodeError;
+use liveevents_protocol::id::{ChangeId, DeploymentId, EventId, RegionId, SegmentId};
 use liveevents_protocol::model::{Assignment, Content};
+use liveevents_protocol::segment::Segments;
 use liveevents_protocol::version::{Revision, Version};
 use sqlx::PgConnection;
 
 use crate::store::region_log::Locked;
 use crate::store::{self, StoreError};
 pub use entries::Held;
+pub use publish::publish;
+pub(crate) use rows::RegionRow;
+use rows::{Rows, pieces};
 
 /// What happens to one event in one region.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +48,15 @@ impl Edit {
         match self {
             Self::Put(assignment) => &assignment.event_id,
             Self::Remove(event) => event,
+        }
+    }
+
+    /// The assignment that there is afterwards.
+    #[must_use]
+    pub fn after(&self) -> Option<&Assignment> {
+        match self {
+            Self::Put(assignment) => Some(assignment),
+            Self::Remove(_) => None,
         }
     }
 }
@@ -98,13 +113,16 @@ pub enum ChangeError {
         /// The revision without content.
         revision: Revision,
     },
-    /// What happens to a single event is too much for a row.
-    #[error("region {region} has no room for {event}")]
+    /// An event is for a segment, or not for one, of which nothing was ever published.
+    #[error("segment {0} is not published")]
+    MissingSegment(SegmentId),
+    /// What happens to a single event or segment is too much for a row.
+    #[error("region {region} has no room for {what}")]
     TooLarge {
         /// Where.
         region: RegionId,
-        /// What.
-        event: EventId,
+        /// The event or segment.
+        what: String,
         /// How much.
         #[source]
         source: EncodeError,
@@ -120,16 +138,6 @@ pub enum ChangeError {
     /// The database did not take it.
     #[error("the database did not take the change")]
     Store(#[from] StoreError),
-}
-
-/// One version of a change in one region, encoded and judged, ready to be written.
-#[derive(Debug)]
-pub(crate) struct RegionRow {
-    pub(crate) region: RegionId,
-    pub(crate) version: Version,
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) encoded: Vec<u8>,
-    pub(crate) digest: liveevents_protocol::position::Digest,
 }
 
 /// Makes a change within the caller's transaction, which must hold the locks that come before (see
@@ -151,38 +159,47 @@ pub async fn commit(conn: &mut PgConnection, request: &Request) -> Result<Commit
         events
     };
     let mut held = store::assignments::held(conn, &regions, &events).await?;
+    let in_effect = hold_segments(conn, &mut held, request, &events).await?;
 
     let rescheduled = rescheduled(request, &held);
-    let change = ChangeId(uuid::Uuid::now_v7());
-    let mut rows = Vec::new();
+    let mut rows = Rows::new(epoch);
     for (region, edits) in &request.edits {
         let held = held.remove(region).unwrap_or_default();
-        let Some(&(mut version, mut digest)) = heads.get(region) else {
+        let Some(head) = heads.get(region) else {
             continue;
         };
-        for piece in pieces(region, &held, edits, &request.contents)? {
-            verify::verify(region, epoch, &held, &piece.encoded, piece.edits)?;
-            version = version.next();
-            digest = digest.chain(version, change, FORMAT_V1, &piece.encoded);
-            rows.push(RegionRow {
-                region: region.clone(),
-                version,
-                entries: piece.entries,
-                encoded: piece.encoded,
-                digest,
-            });
-        }
+        let pieces = pieces(region, &held, edits, &request.contents, &in_effect)?;
+        verify::verify(region, epoch, &held, &pieces)?;
+        rows.add(region, *head, pieces);
     }
-    store::region_log::write_change(conn, change, &request.decision).await?;
-    store::assignments::write(conn, &rows).await?;
-    store::region_log::append(conn, epoch, change, &rows).await?;
+    let committed = rows.write(conn, &request.decision).await?;
     store::course::unsettle(conn, &rescheduled).await?;
-    // Of several versions of one region the last one stays.
-    let regions = rows
-        .into_iter()
-        .map(|row| (row.region, row.version))
-        .collect();
-    Ok(Committed { change, regions })
+    Ok(committed)
+}
+
+/// Notes what the regions hold of the segments that come and go with the edits, and reads those that a region may lack.
+/// Nothing is asked where no segment is named: most events are for everybody.
+async fn hold_segments(
+    conn: &mut PgConnection,
+    held: &mut BTreeMap<RegionId, Held>,
+    request: &Request,
+    events: &[EventId],
+) -> Result<Segments, StoreError> {
+    let contents = request.contents.iter();
+    let brought: BTreeSet<&SegmentId> = contents.flat_map(entries::named).collect();
+    let there = held.values().flat_map(|held| held.contents.values());
+    let named: BTreeSet<&SegmentId> = there.flatten().chain(brought.iter().copied()).collect();
+    if named.is_empty() {
+        return Ok(Segments::default());
+    }
+    let regions: Vec<RegionId> = request.edits.keys().cloned().collect();
+    let named: Vec<SegmentId> = named.into_iter().cloned().collect();
+    let brought: Vec<SegmentId> = brought.into_iter().cloned().collect();
+    let found = store::region_segments::named(conn, &regions, &named, events).await?;
+    for (region, segments) in found {
+        held.entry(region).or_default().segments = segments;
+    }
+    store::publications::in_effect(conn, &brought).await
 }
 
 /// The events that are shown at other times afterwards in some region.
@@ -193,56 +210,11 @@ fn rescheduled(request: &Request, held: &BTreeMap<RegionId, Held>) -> Vec<EventI
             let before = held
                 .get(region)
                 .and_then(|held| held.assignments.get(edit.event()));
-            let after = match edit {
-                Edit::Put(assignment) => Some(&assignment.schedule),
-                Edit::Remove(_) => None,
-            };
+            let after = edit.after().map(|assignment| &assignment.schedule);
             if before.map(|before| &before.schedule) != after {
                 found.insert(edit.event().clone());
             }
         }
     }
     found.into_iter().collect()
-}
-
-/// What fits into one row.
-struct Piece<'a> {
-    edits: &'a [Edit],
-    entries: Vec<Entry>,
-    encoded: Vec<u8>,
-}
-
-/// The edits in rows: one, or halved until each fits; none where nothing changes.
-fn pieces<'a>(
-    region: &RegionId,
-    held: &Held,
-    edits: &'a [Edit],
-    contents: &[Content],
-) -> Result<Vec<Piece<'a>>, ChangeError> {
-    let entries = entries::entries(held, edits, contents)?;
-    if entries.is_empty() {
-        return Ok(Vec::new());
-    }
-    match (codec::encode_entries(&entries), edits) {
-        (Ok(encoded), _) => Ok(vec![Piece {
-            edits,
-            entries,
-            encoded,
-        }]),
-        (Err(source), []) => Err(ChangeError::Unappliable {
-            region: region.clone(),
-            problem: source.to_string(),
-        }),
-        (Err(source), [edit]) => Err(ChangeError::TooLarge {
-            region: region.clone(),
-            event: edit.event().clone(),
-            source,
-        }),
-        (Err(_), _) => {
-            let (first, rest) = edits.split_at(edits.len() / 2);
-            let mut pieces_of_both = pieces(region, held, first, contents)?;
-            pieces_of_both.extend(pieces(region, held, rest, contents)?);
-            Ok(pieces_of_both)
-        }
-    }
 }

@@ -18,7 +18,7 @@ use crate::event::json_schema::Schema;
 use crate::event::record::Event;
 use crate::event::validation::{self, Facts, Proposal, Report};
 use crate::limits::{JUDGEMENT_DEADLINE, JUDGEMENTS};
-use crate::store::{StoreError, catalog, overlaps, regions, schemas};
+use crate::store::{StoreError, catalog, overlaps, regions, schemas, segments};
 
 /// Judges. Cheap to clone.
 #[derive(Clone)]
@@ -72,11 +72,15 @@ impl Inspector {
         let mut facts = Facts::new(purpose == Purpose::Draft, now);
         let items: Vec<String> = owned(proposal.items());
         facts.unknown_items = catalog::lacking(&mut *conn, &items).await?;
-        // No segment can be made yet, and an event for one that there is not would be shown to nobody.
-        let named = proposal
-            .segments()
-            .filter(|name| SegmentId::new(name).is_ok());
-        facts.unknown_segments = named.map(str::to_owned).collect();
+        let named = proposal.segments();
+        // What is no name at all is told as such.
+        let named = named.filter(|name| SegmentId::new(name).is_ok());
+        let named: Vec<String> = owned(named.collect());
+        if !named.is_empty() {
+            let lacking = segments::lacking(&mut *conn, &named).await?;
+            facts.unknown_segments = lacking.unknown;
+            facts.unpublished_segments = lacking.unpublished;
+        }
         let registered = schemas::find(conn, proposal.scopes()).await?;
         Ok(Gathered { facts, registered })
     }

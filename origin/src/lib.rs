@@ -25,6 +25,7 @@ pub mod country;
 pub mod event;
 pub mod region;
 pub mod rollout;
+pub mod segment;
 
 pub mod change;
 pub mod convergence;

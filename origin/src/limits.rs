@@ -19,6 +19,12 @@ pub const MAX_TAGS: usize = 50;
 /// Segments that one event targets, or excludes: what is planned for.
 pub const MAX_SEGMENTS: usize = 100;
 
+/// Segments that are stored, deleted ones among them: a hundred times what a title uses.
+pub const MAX_STORED_SEGMENTS: u64 = 10_000;
+
+/// Players of a sample by which a segment is tried.
+pub const MAX_SAMPLE: usize = 1_000;
+
 /// Languages of one event: more than any game ships, few enough to look through.
 pub const MAX_LOCALIZATIONS: usize = 100;
 

@@ -4,9 +4,10 @@
 //! leave their file. `now` is an argument, so that everything written by one request has one time.
 //!
 //! **Lock order**, for every transaction that locks more than one of these: the event's row in
-//! `live_events`, then the deployment's, then the epoch (shared by a change, alone by whoever mints the
-//! next one), then rows of `region_heads` by ascending region id. What is decided from an assignment is
-//! decided from one read while its region's head is locked.
+//! `live_events` or the segment's in `segments`, then the deployment's, then the epoch (shared by a change, alone by
+//! whoever mints the next one), then rows of `region_heads` by ascending region id, or that table as a whole. What is
+//! decided from an assignment, or from what is in effect of a segment, is decided from one read while its region's head
+//! is locked.
 
 pub mod acks;
 pub mod assignments;
@@ -25,11 +26,14 @@ pub mod idempotency;
 pub mod issuers;
 pub mod overlaps;
 pub mod progress;
+pub mod publications;
 pub mod region_log;
+pub mod region_segments;
 pub mod regions;
 pub mod revisions;
 pub mod rollbacks;
 pub mod schemas;
+pub mod segments;
 pub mod snapshot;
 pub mod tokens;
 pub mod users;

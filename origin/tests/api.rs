@@ -33,6 +33,8 @@ mod api {
     mod roles;
     mod rollbacks;
     mod schema;
+    mod segments;
+    mod segments_served;
     mod stops;
     mod validation;
 }

@@ -13,10 +13,11 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::id::{ChangeId, DeploymentId, EdgeId, EventId, RegionId, SegmentId, TokenId};
 use crate::json_text::JsonText;
-use crate::limits::MAX_OCCURRENCES;
+use crate::limits::{MAX_ALTERNATIVES, MAX_OCCURRENCES};
 use crate::message::Attribute;
 use crate::model::{EventType, Localization};
 use crate::schedule::Schedule;
+use crate::segment::{Membership, Range, Rule};
 use crate::version::{Epoch, Revision, Version};
 
 fn text() -> ObjectBuilder {
@@ -91,9 +92,60 @@ schema! {
     Attribute => ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Number, Type::Boolean]))
         .description(Some("What is known of a player: true, false, a number or a text."));
+    Membership => text()
+        .enum_values(Some(["Included", "Meets", "Excluded", "Fails", "Unlisted", "Unknown", "Missing"]))
+        .description(Some("Whether a player belongs to a segment, and by what: in by Included and Meets alone."));
     EventType => text()
         .enum_values(Some(EventType::ALL.map(EventType::as_str)))
         .description(Some("What kind of event it is."));
+}
+
+/// The end of a range.
+fn end(what: &str) -> Object {
+    let types = SchemaType::from_iter([Type::Number, Type::Null]);
+    let object = ObjectBuilder::new().schema_type(types);
+    object.description(Some(what)).build()
+}
+
+impl PartialSchema for Range {
+    fn schema() -> RefOr<Schema> {
+        let array = ArrayBuilder::new()
+            .items(end("null is no end."))
+            .min_items(Some(2))
+            .max_items(Some(2))
+            .description(Some("`[min, max]`, both included."));
+        array.build().into()
+    }
+}
+
+impl ToSchema for Range {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("NumberRange")
+    }
+}
+
+impl PartialSchema for Rule {
+    fn schema() -> RefOr<Schema> {
+        let values = ArrayBuilder::new()
+            .items(Attribute::schema())
+            .min_items(Some(1))
+            .max_items(Some(MAX_ALTERNATIVES));
+        let object = ObjectBuilder::new()
+            .property("equals", Attribute::schema())
+            .property("oneOf", values)
+            .property("range", Range::schema())
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+            .min_properties(Some(1))
+            .max_properties(Some(1))
+            .description(Some("What is demanded of an attribute: one of these."));
+        described(object)
+    }
+}
+
+impl ToSchema for Rule {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("CustomCriterion")
+    }
 }
 
 impl PartialSchema for Localization {

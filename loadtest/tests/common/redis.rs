@@ -11,6 +11,12 @@ pub fn stored_version(installation: &str, region: &str) -> Option<u64> {
     ask(&["HGET", &key, "version"]).map(|text| text.parse().unwrap())
 }
 
+/// The serial of the trust bundle that Redis holds.
+pub fn stored_trust(installation: &str) -> Option<u64> {
+    let key = format!("liveevent:{{{installation}}}:v1:trust");
+    ask(&["HGET", &key, "serial"]).map(|text| text.parse().unwrap())
+}
+
 /// One command's answer, where that is a text or nothing.
 fn ask(command: &[&str]) -> Option<String> {
     let url = variable("REDIS_URL");

@@ -72,6 +72,11 @@ impl Rest {
         self.expect(Method::POST, path, Some(body)).await
     }
 
+    /// What a PUT answers.
+    pub async fn put(&self, path: &str, body: Value) -> Value {
+        self.expect(Method::PUT, path, Some(body)).await
+    }
+
     /// Creates and approves an event that is open now and for a week.
     pub async fn event(&self, id: &str) {
         self.create(id, json!({})).await;
@@ -106,8 +111,7 @@ impl Rest {
 
     /// Makes the next revision, and approves it.
     pub async fn revise(&self, id: &str, fields: Value) {
-        self.expect(Method::PUT, &format!("/events/{id}"), Some(fields))
-            .await;
+        self.put(&format!("/events/{id}"), fields).await;
         self.approve(id).await;
     }
 

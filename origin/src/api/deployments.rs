@@ -3,6 +3,7 @@
 mod create;
 mod judge;
 pub(super) mod rollback;
+mod segments;
 pub(super) mod view;
 
 use axum::extract::State;

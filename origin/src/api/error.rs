@@ -27,6 +27,7 @@ impl From<ChangeError> for ApiError {
     fn from(error: ChangeError) -> Self {
         match error {
             ChangeError::UnknownRegion(region) => Self::not_found("region", &region),
+            ChangeError::MissingSegment(_) => Self::Conflict(error.to_string()),
             ChangeError::TooLarge { .. } => Self::Conflict(format!("{error}; make it smaller")),
             ChangeError::Store(error) => error.into(),
             ChangeError::MissingContent { .. } | ChangeError::Unappliable { .. } => {

@@ -7,9 +7,9 @@ mod edit;
 mod extend;
 mod judge;
 mod lifecycle;
-mod precondition;
 mod revisions;
 mod rollback;
+mod segments;
 mod validate;
 mod view;
 
@@ -44,6 +44,8 @@ pub(super) fn routes() -> Routes {
         .add(creating, routes!(create::create))
         .add(PEOPLE, routes!(show))
         .add(DESIGNERS, routes!(edit::edit))
+        .add(DESIGNERS, routes!(segments::assign))
+        .add(DESIGNERS, routes!(segments::remove))
         .add(creating, routes!(clone::clone))
         .add(DESIGNERS, routes!(validate::validate))
         .add(OPERATORS, routes!(judge::approve))

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 use liveevents_protocol::entry::{Delta, Entry};
 use liveevents_protocol::evaluate::{Explanation, Moment, Offer, explain, shown};
-use liveevents_protocol::id::{EventId, RegionId};
+use liveevents_protocol::id::{EventId, RegionId, SegmentId};
 use liveevents_protocol::json_text::JsonText;
 use liveevents_protocol::model::Assignment;
 use liveevents_protocol::state::RegionState;
@@ -26,7 +26,7 @@ use super::Api;
 use super::access::Routes;
 use super::regions::served;
 use crate::event::timing::moment;
-use crate::store::{self, events, regions, revisions};
+use crate::store::{self, events, publications, regions, revisions};
 
 pub(super) fn routes() -> Routes {
     Routes::new().add(ASKERS, routes!(events_of))
@@ -196,7 +196,15 @@ async fn with_live(
     };
     assignment.live = Some(revision);
     assignment.candidate = None;
-    let entries: Vec<Entry> = vec![content.into(), assignment.into()];
+    let named = content
+        .target_segments
+        .iter()
+        .chain(&content.exclude_segments);
+    let lacking = named.filter(|segment| state.segment(segment).is_none());
+    let lacking: Vec<SegmentId> = lacking.cloned().collect();
+    let brought = publications::in_effect(conn, &lacking).await?;
+    let mut entries: Vec<Entry> = brought.iter().cloned().map(Entry::from).collect();
+    entries.extend([content.into(), assignment.into()]);
     let delta = Delta::of_row(state.epoch(), state.version().next(), entries);
     state.apply(&delta).map_err(ApiError::internal)
 }

@@ -49,6 +49,8 @@ pub struct Facts {
     pub broken_schemas: BTreeSet<String>,
     /// Of its segments those that there are not.
     pub unknown_segments: BTreeSet<String>,
+    /// Of its segments those of which nothing is published.
+    pub unpublished_segments: BTreeSet<String>,
     /// Every region and its zone, if it is to be tried where it can be scheduled.
     pub regions: Vec<(RegionId, Zone)>,
     /// When somebody activated it.
@@ -81,6 +83,7 @@ impl Facts {
             schemas: BTreeMap::new(),
             broken_schemas: BTreeSet::new(),
             unknown_segments: BTreeSet::new(),
+            unpublished_segments: BTreeSet::new(),
             regions: Vec::new(),
             activated: None,
             beside: Vec::new(),
@@ -258,6 +261,12 @@ fn segments(field: &str, named: &[String], facts: &Facts, report: &mut Report) {
         if facts.unknown_segments.contains(segment) {
             let message = format!("there is no segment {segment}");
             report.errors.add(format!("{field}[{index}]"), message);
+        }
+        if facts.unpublished_segments.contains(segment) {
+            let message = format!(
+                "nothing of segment {segment} is published yet, so a deployment is refused"
+            );
+            report.warnings.add(format!("{field}[{index}]"), message);
         }
     }
 }

@@ -104,8 +104,10 @@ pub async fn held(
             .insert(assignment.event_id.clone(), assignment);
     }
     let rows = sqlx::query!(
-        "SELECT region_id, event_id, revision FROM region_contents
-         WHERE region_id = ANY($1) AND event_id = ANY($2)",
+        r#"SELECT region_id, event_id, revision,
+               ARRAY(SELECT segment_id FROM revision_segments s
+                     WHERE s.event_id = c.event_id AND s.revision = c.revision) AS "segments!"
+           FROM region_contents c WHERE region_id = ANY($1) AND event_id = ANY($2)"#,
         &regions,
         &events
     )
@@ -113,8 +115,10 @@ pub async fn held(
     .await?;
     for row in rows {
         let held = held.entry(region(&row.region_id)?).or_default();
+        let content = (event(&row.event_id)?, revision(row.revision)?);
+        let segments = row.segments.iter().map(|id| super::segments::id(id));
         held.contents
-            .insert((event(&row.event_id)?, revision(row.revision)?));
+            .insert(content, segments.collect::<Result<_, _>>()?);
     }
     Ok(held)
 }
@@ -191,7 +195,7 @@ pub async fn of_region(
         .collect()
 }
 
-/// Brings the tables to what the rows of one change say.
+/// Brings the tables to what the rows of one change say of events.
 ///
 /// # Errors
 /// If the database does not take it.
@@ -202,7 +206,7 @@ pub(crate) async fn write(conn: &mut PgConnection, rows: &[RegionRow]) -> Result
         for entry in &row.entries {
             match entry {
                 Entry::Put(Value::Assignment(assignment)) => puts.push(row, assignment),
-                // What is in effect of a segment is written where it is published.
+                // By [`region_segments`](super::region_segments).
                 Entry::Put(Value::Segment(_)) => {}
                 Entry::Put(Value::Content(_)) => contents.push(row, &entry.key()),
                 Entry::Removal(key) => removals.push(row, key),

@@ -195,7 +195,8 @@ pub async fn of_event(
 ) -> Result<Paged<Recorded>, StoreError> {
     let total = query!(
         "SELECT count(*) FROM audit_log
-         WHERE subject = $1 OR subject IN (SELECT deployment_id::text FROM deployments WHERE event_id = $1)",
+         WHERE subject = $1 AND action NOT LIKE 'segment.%'
+             OR subject IN (SELECT deployment_id::text FROM deployments WHERE event_id = $1)",
         event.as_str()
     )
     .fetch_one(&mut *conn)
@@ -204,7 +205,8 @@ pub async fn of_event(
         Row,
         r#"SELECT id, at as "at: Time", actor, action, subject, before::text, after::text, trace_id
            FROM audit_log
-           WHERE subject = $1 OR subject IN (SELECT deployment_id::text FROM deployments WHERE event_id = $1)
+           WHERE subject = $1 AND action NOT LIKE 'segment.%'
+             OR subject IN (SELECT deployment_id::text FROM deployments WHERE event_id = $1)
            ORDER BY id DESC LIMIT $2 OFFSET $3"#,
         event.as_str(),
         i64::from(page.limit),

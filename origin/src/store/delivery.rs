@@ -189,17 +189,13 @@ pub async fn record_degraded(
     let entries: Vec<(&Degraded, &Quarantined)> = lists
         .iter()
         .flat_map(|list| list.entries.iter().map(move |entry| (*list, entry)))
-        .filter(|(_, entry)| entry.key.event().is_some())
         .collect();
     let edges = each(&entries, |(list, _)| list.edge.to_string());
     let regions = each(&entries, |(list, _)| list.region.to_string());
     let kinds = each(&entries, |(_, entry)| parts(&entry.key).0.to_owned());
-    let events = each(&entries, |(_, entry)| {
-        entry
-            .key
-            .event()
-            .map(ToString::to_string)
-            .unwrap_or_default()
+    let events = each(&entries, |(_, entry)| match &entry.key {
+        EntryKey::Segment(segment) => segment.to_string(),
+        EntryKey::Content(event, _) | EntryKey::Assignment(event) => event.to_string(),
     });
     let revisions = each(&entries, |(_, entry)| parts(&entry.key).1);
     sqlx::query!(

@@ -176,7 +176,7 @@ async fn served(conn: &mut PgConnection, edges: &mut Edges) -> Result<(), StoreE
 
 async fn degraded(conn: &mut PgConnection, edges: &mut Edges) -> Result<(), StoreError> {
     let rows = query!(
-        r#"SELECT edge_id, region_id, event_id, revision, version, reason, since as "since: Time"
+        r#"SELECT edge_id, region_id, kind, event_id, revision, version, reason, since as "since: Time"
            FROM quarantined_entries
            ORDER BY edge_id, region_id, event_id, revision NULLS LAST"#
     )
@@ -186,7 +186,7 @@ async fn degraded(conn: &mut PgConnection, edges: &mut Edges) -> Result<(), Stor
         if let Some(edge) = edges.get_mut(&name(&row.edge_id)?) {
             let quarantined = Quarantined {
                 edge: edge.id.clone(),
-                key: key(&row.event_id, row.revision)?,
+                key: key(&row.kind, &row.event_id, row.revision)?,
                 version: version(row.version)?,
                 reason: row.reason,
                 since: row.since.to_jiff(),
@@ -237,6 +237,30 @@ pub async fn live(conn: &mut PgConnection, heard: Timestamp) -> Result<Vec<Liste
             })
         })
         .collect()
+}
+
+/// Of the edges heard from since `heard` that replicate one of these regions, those that lack a capability, by identifier.
+///
+/// # Errors
+/// If the database fails.
+pub async fn lacking(
+    conn: &mut PgConnection,
+    capability: &str,
+    regions: &[RegionId],
+    heard: Timestamp,
+) -> Result<Vec<EdgeId>, StoreError> {
+    let regions: Vec<String> = regions.iter().map(RegionId::to_string).collect();
+    let rows = query!(
+        "SELECT edge_id FROM edges
+         WHERE regions && $1 AND last_seen >= $2 AND signed_off_at IS NULL AND capabilities @> ARRAY[$3::text] IS FALSE
+         ORDER BY edge_id",
+        &regions,
+        time(heard) as _,
+        capability
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| name(&row.edge_id)).collect()
 }
 
 /// What has to be known of an edge before it is told something, or forgotten.

@@ -210,7 +210,7 @@ async fn quarantined(
     found: &mut Found,
 ) -> Result<(), StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT q.region_id, q.edge_id, q.event_id, q.revision, q.version, q.reason,
+        r#"SELECT q.region_id, q.edge_id, q.kind, q.event_id, q.revision, q.version, q.reason,
                q.since AS "since: Time"
            FROM change_regions c JOIN quarantined_entries q ON q.region_id = c.region_id
                AND q.epoch = c.epoch AND q.version > c.version - c.versions AND q.version <= c.version
@@ -226,7 +226,7 @@ async fn quarantined(
         };
         progress.facts.quarantined.push(Quarantined {
             edge: edge(&row.edge_id)?,
-            key: key(&row.event_id, row.revision)?,
+            key: key(&row.kind, &row.event_id, row.revision)?,
             version: version(row.version),
             reason: row.reason,
             since: row.since.to_jiff(),
@@ -285,12 +285,12 @@ pub(super) fn read_standings(column: &[[u64; 4]]) -> Vec<Standing> {
     column.iter().map(standing).collect()
 }
 
-/// An entry's key out of its columns: an assignment has no revision.
-pub(super) fn key(event_id: &str, revision: Option<i32>) -> Result<EntryKey, StoreError> {
-    let event = event(event_id)?;
-    Ok(match revision {
-        Some(revision) => EntryKey::Content(event, number(revision)?),
-        None => EntryKey::Assignment(event),
+/// An entry's key out of its columns: an assignment has no revision, and neither has a segment.
+pub(super) fn key(kind: &str, name: &str, revision: Option<i32>) -> Result<EntryKey, StoreError> {
+    Ok(match (kind, revision) {
+        ("Segment", _) => EntryKey::Segment(super::segments::id(name)?),
+        (_, Some(revision)) => EntryKey::Content(event(name)?, number(revision)?),
+        (_, None) => EntryKey::Assignment(event(name)?),
     })
 }
 

@@ -78,7 +78,7 @@ pub struct Locked {
 }
 
 /// Locks the epoch (shared), then the heads of some regions by ascending id, until the caller's
-/// transaction ends. The only way to lock a head: a minting takes the two in the same order.
+/// transaction ends. This and [`lock_all`] are the only ways to lock a head: a minting takes the two in the same order.
 ///
 /// # Errors
 /// If the database does not answer, or no epoch was ever minted.
@@ -99,6 +99,26 @@ pub async fn lock(conn: &mut PgConnection, regions: &[RegionId]) -> Result<Locke
         })
         .collect::<Result<_, StoreError>>()?;
     Ok(Locked { epoch, heads })
+}
+
+/// Locks the epoch (shared), then the heads of all regions: until the caller's transaction ends no log grows but by it,
+/// nor is there another region.
+///
+/// # Errors
+/// If the database does not answer, or no epoch was ever minted.
+pub async fn lock_all(conn: &mut PgConnection) -> Result<Locked, StoreError> {
+    let epoch = super::epoch::share(&mut *conn).await?;
+    // As a whole: a region that is being made has no row yet that could be locked.
+    sqlx::query!("LOCK TABLE region_heads IN EXCLUSIVE MODE")
+        .execute(&mut *conn)
+        .await?;
+    let heads = heads(conn).await?.into_iter();
+    Ok(Locked {
+        epoch,
+        heads: heads
+            .map(|(region, head)| (region, (head.version, head.digest)))
+            .collect(),
+    })
 }
 
 /// Writes who decided what. Before the rows that refer to it.
@@ -284,7 +304,9 @@ pub async fn compact(conn: &mut PgConnection, of: &RegionId, keep: u64) -> Resul
     .execute(&mut *conn)
     .await?;
     sqlx::query!(
-        "DELETE FROM region_tombstones WHERE region_id = $1 AND version <= $2",
+        "WITH segments AS (
+             DELETE FROM region_segments WHERE region_id = $1 AND version <= $2 AND revision IS NULL)
+         DELETE FROM region_tombstones WHERE region_id = $1 AND version <= $2",
         of.as_str(),
         floor
     )

@@ -191,16 +191,25 @@ pub(super) async fn insert(
     author: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let segments = document
+        .target_segments
+        .iter()
+        .chain(&document.exclude_segments);
+    let segments: Vec<String> = segments.map(ToString::to_string).collect();
     let document = serde_json::to_string(&document.to_fields())
         .map_err(StoreError::unreadable("a document about to be stored"))?;
     query!(
-        "INSERT INTO revisions (event_id, revision, document, approval_status, created_at, created_by)
+        "WITH segments AS (
+             INSERT INTO revision_segments (event_id, revision, segment_id)
+             SELECT $1, $2, segment_id FROM unnest($6::text[]) AS segment_id)
+         INSERT INTO revisions (event_id, revision, document, approval_status, created_at, created_by)
          VALUES ($1, $2, $3::text::json, 'Pending', $4, $5)",
         event.as_str(),
         column(revision),
         document,
         time(now) as _,
-        author
+        author,
+        &segments
     )
     .execute(conn)
     .await?;

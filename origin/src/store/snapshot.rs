@@ -7,7 +7,7 @@ use liveevents_protocol::version::{Epoch, Revision};
 use sqlx::PgConnection;
 
 use super::region_log::{self, version};
-use super::{StoreError, assignments, revisions};
+use super::{StoreError, assignments, region_segments, revisions};
 
 /// Reads a region's state and the position that it is as of. `None` if there is no such region, or no
 /// epoch yet. Call it in a transaction of one snapshot (`REPEATABLE READ`).
@@ -25,7 +25,8 @@ pub async fn read(
         return Ok(None);
     };
     let epoch: Epoch = minted.epoch;
-    let mut entries = contents(&mut *conn, region).await?;
+    let mut entries = region_segments::of_region(&mut *conn, region).await?;
+    entries.extend(contents(&mut *conn, region).await?);
     let held = assignments::of_region(&mut *conn, region).await?;
     entries.extend(held.into_iter().map(|(version, assignment)| Stamped {
         version,

@@ -22,7 +22,7 @@ use crate::common::Origin;
 const REGION: &str = "us-east";
 
 /// An edge that has just connected, as this run of its process.
-async fn connect(origin: &Origin, edge: &str, boot: u128, capabilities: &[&str]) {
+pub(super) async fn connect(origin: &Origin, edge: &str, boot: u128, capabilities: &[&str]) {
     let region = REGION.parse().unwrap();
     let hello = Hello {
         installation: crate::common::INSTALLATION.parse().unwrap(),
@@ -191,11 +191,18 @@ async fn a_change_is_shown_with_what_is_wrong_with_it(pool: PgPool) {
         edge: "a".parse().unwrap(),
         region: REGION.parse().unwrap(),
         epoch,
-        entries: vec![Quarantined {
-            key: EntryKey::Content("sale".parse().unwrap(), Revision(1)),
-            version: Version(2),
-            reason: "too deep".to_owned(),
-        }],
+        entries: vec![
+            Quarantined {
+                key: EntryKey::Content("sale".parse().unwrap(), Revision(1)),
+                version: Version(2),
+                reason: "too deep".to_owned(),
+            },
+            Quarantined {
+                key: EntryKey::Segment("vip".parse().unwrap()),
+                version: Version(2),
+                reason: "no such rule".to_owned(),
+            },
+        ],
         at: origin.now(),
     };
     let mut tx = origin.pool.begin().await.unwrap();
@@ -226,8 +233,11 @@ async fn a_change_is_shown_with_what_is_wrong_with_it(pool: PgPool) {
     );
     assert_eq!(
         region["quarantined"],
-        json!([{ "edgeId": "a", "eventId": "sale", "revision": 1, "version": 2, "reason": "too deep",
-            "since": now }])
+        json!([
+            { "edgeId": "a", "eventId": "sale", "revision": 1, "version": 2, "reason": "too deep", "since": now },
+            { "edgeId": "a", "segmentId": "vip", "revision": null, "version": 2, "reason": "no such rule",
+                "since": now },
+        ])
     );
     assert_eq!(
         region["milliseconds"]["gameServers"],

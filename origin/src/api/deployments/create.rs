@@ -14,8 +14,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::judge::judged;
-use super::share;
 use super::view::DeploymentView;
+use super::{segments, share};
 use crate::api::life::{self, Move, Settled, exclusive, refuse_overlaps};
 use crate::api::once::{Claimed, Once};
 use crate::api::record::{NOTHING, record, trace_id};
@@ -87,6 +87,8 @@ pub(super) async fn create(
         paused: event.state == Life::Paused,
     };
     let (edits, mut steps) = place(&mut tx, &regions, placement, (&event, &revised), now).await?;
+    let regions: Vec<RegionId> = regions.into_iter().map(|region| region.id).collect();
+    segments::check(&mut tx, &regions, &revised, now).await?;
 
     let id = DeploymentId(Uuid::now_v7());
     let decision = Decision {

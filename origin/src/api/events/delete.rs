@@ -6,8 +6,8 @@ use liveevents_protocol::id::EventId;
 use liveevents_service::http::{ApiError, Caller, Path};
 
 use super::lock;
-use super::precondition::check_match;
 use crate::api::document::IfMatch;
+use crate::api::precondition::check_match;
 use crate::api::record::{NOTHING, record};
 use crate::api::{Api, commit};
 use crate::event::lifecycle::State as Life;

@@ -14,10 +14,10 @@ use liveevents_protocol::version::Revision;
 use liveevents_service::http::{ApiError, Caller, Json, Path};
 
 use super::create::judged;
-use super::precondition::check_match;
 use super::view::EventView;
 use super::{answer, find, lock};
 use crate::api::document::IfMatch;
+use crate::api::precondition::check_match;
 use crate::api::record::record;
 use crate::api::{Api, commit};
 use crate::event::document::Document;
@@ -45,18 +45,30 @@ pub(super) async fn edit(
     headers: HeaderMap,
     Json(fields): Json<EventFields>,
 ) -> Result<(HeaderMap, Json<EventView>), ApiError> {
+    revise(&api, &caller, &id, &headers, |_| Ok(fields.clone())).await
+}
+
+/// Makes the next revision of an event, changed as is said of the newest, whichever that is by then.
+pub(super) async fn revise(
+    api: &Api,
+    caller: &Caller,
+    id: &EventId,
+    headers: &HeaderMap,
+    change: impl Fn(&Document) -> Result<EventFields, ApiError>,
+) -> Result<(HeaderMap, Json<EventView>), ApiError> {
     for _ in 0..ATTEMPTS {
         let mut conn = api.acquire().await?;
-        let seen = find(&mut conn, &id).await?;
+        let seen = find(&mut conn, id).await?;
         drop(conn);
-        check_match(&headers, seen.newest.revision)?;
+        check_match(headers, seen.newest.revision)?;
         check_open(&seen)?;
         let now = api.clock.now();
-        let proposal = Proposal::read(&merged(&seen, fields.clone())?);
-        let document = judged(&api, proposal, purpose(seen.state), now).await?;
+        let changed = change(&seen.newest.document)?;
+        let proposal = Proposal::read(&merged(&seen, changed)?);
+        let document = judged(api, proposal, purpose(seen.state), now).await?;
 
         let mut tx = api.begin().await?;
-        let event = lock(&mut tx, &id).await?;
+        let event = lock(&mut tx, id).await?;
         if event.newest.revision != seen.newest.revision || event.state != seen.state {
             // Somebody was faster: what was given is to be judged on what they made.
             continue;
@@ -69,11 +81,11 @@ pub(super) async fn edit(
             check_deployed(&event, &document)?;
         }
         let revision = Revision(event.newest.revision.0.saturating_add(1));
-        events::revise(&mut tx, &id, revision, &document, caller.subject(), now).await?;
+        events::revise(&mut tx, id, revision, &document, caller.subject(), now).await?;
         let before = event.newest.document.to_fields();
         let states = (Some(before), Some(document.to_fields()));
-        record(&mut tx, &caller, ("event.edit", id.as_str()), states, now).await?;
-        let event = find(&mut tx, &id).await?;
+        record(&mut tx, caller, ("event.edit", id.as_str()), states, now).await?;
+        let event = find(&mut tx, id).await?;
         let answer = answer(&mut tx, event).await?;
         commit(tx).await?;
         return Ok(answer);

@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 
-use super::precondition::check_match;
 use super::view::EventView;
 use super::{answer, find, lock};
 use crate::api::document::IfMatch;
+use crate::api::precondition::check_match;
 use crate::api::record::record;
 use crate::api::{Api, commit};
 use crate::event::approval::{Approval, Judgement, Verdict};
