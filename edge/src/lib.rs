@@ -12,6 +12,7 @@ mod metrics;
 mod words;
 
 mod delivery;
+mod engagement;
 mod replica;
 mod schedule;
 

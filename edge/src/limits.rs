@@ -83,6 +83,27 @@ pub(crate) const RECEIVE_WINDOW: u32 = 8 * 1024 * 1024 + 256 * 1024;
 
 // Delivery reports.
 
+/// Between two aggregates of reports: ten a second cost the origin ten commits an edge, and are far within a second.
+pub(crate) const AGGREGATE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Sender sessions known at once: each game server has one, and one that restarts another.
+pub(crate) const MAX_SENDERS: usize = 40_000;
+
+/// How long a session that has nothing under way is remembered when there is no room: it is claimed again when it reports.
+pub(crate) const SENDER_LIFE: Duration = Duration::from_secs(600);
+
+/// Batches of one session that are taken and not counted: what comes in some seconds without the origin.
+pub(crate) const MAX_UNDERWAY: u64 = 64;
+
+/// Cells after which no further session's are added to an aggregate.
+pub(crate) const MAX_CELLS_SENT: usize = 2_000;
+
+/// For the origin to say which batch of a session was counted last.
+pub(crate) const CLAIM_DEADLINE: Duration = Duration::from_secs(5);
+
+/// For the origin to count a batch.
+pub(crate) const COUNT_DEADLINE: Duration = Duration::from_secs(10);
+
 /// Between two reports of what a region's game servers have, unless all have just got to the newest version: what
 /// 10,000 of them say within a second is one frame of a few hundred bytes.
 pub(crate) const DELIVERY_INTERVAL: Duration = Duration::from_secs(1);

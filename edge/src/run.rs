@@ -27,6 +27,7 @@ use uuid::Uuid;
 use crate::cache::{Cache, Judge, Owner};
 use crate::config::Config;
 use crate::delivery::{ClockOffset, Ledgers};
+use crate::engagement::Book;
 use crate::limits::{DRAIN, DRAIN_CLOSING, DRAIN_GRACE, HTTP_CONNECTIONS};
 use crate::metrics::EdgeMetrics;
 use crate::replica::Replica;
@@ -120,7 +121,7 @@ pub async fn run(
     let journal = Journal::open(config.state_dir.as_deref()).map_err(RunError::StateDir)?;
     let (offset, directory) = (ClockOffset::default(), Directory::default());
     let ledgers = Ledgers::new(&replica, &offset);
-    let draining = Drain::new();
+    let (draining, engagement) = (Drain::new(), Book::default());
     let serving = Serving::new(Parts {
         edge: config.edge.clone(),
         installation: config.installation.clone(),
@@ -134,6 +135,7 @@ pub async fn run(
         shards: Shards::new(&replica),
         admission: Admission::new(config.admission_rate, Instant::now()),
         watched: Budget::default(),
+        engagement: engagement.clone(),
         drain: draining.clone(),
         metrics: metrics.clone(),
         quota: (config.player_reads > 0).then(|| Quota::per_minute(config.player_reads)),
@@ -185,6 +187,7 @@ pub async fn run(
         journal,
         directory,
         drain: draining,
+        engagement,
     };
     tasks.spawn(uplink.run(stages.uplink.clone()));
     announce_ready(config.ready_file.as_deref(), &[("http", address)])?;

@@ -10,6 +10,7 @@ mod players;
 mod query;
 mod regions;
 mod registry;
+mod reports;
 mod shard;
 mod upgrade;
 mod watch;
@@ -21,7 +22,7 @@ use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::http::header;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use jiff::Timestamp;
 use liveevents_protocol::evaluate::Moment;
 use liveevents_protocol::id::{EdgeId, Installation, RegionId};
@@ -39,6 +40,7 @@ pub(crate) use watch::Budget;
 
 use crate::cache::Cache;
 use crate::delivery::{ClockOffset, Ledgers};
+use crate::engagement::Book;
 use crate::limits::FRESH_WITHIN;
 use crate::metrics::EdgeMetrics;
 use crate::replica::{Published, Region, Replica};
@@ -65,6 +67,8 @@ pub(crate) struct Parts {
     pub(crate) admission: Admission,
     /// What is left for watched players.
     pub(crate) watched: Budget,
+    /// What game servers report.
+    pub(crate) engagement: Book,
     /// Says goodbye to game servers.
     pub(crate) drain: Drain,
     pub(crate) metrics: EdgeMetrics,
@@ -106,6 +110,7 @@ impl Serving {
         let router = Router::new()
             .route("/api/v1/players/{playerId}/events", get(players::events))
             .route("/api/v1/regions/{region}/events", get(regions::events))
+            .route("/api/v1/reports", post(reports::take))
             .route(SUBSCRIBE_PATH, get(upgrade::subscribe))
             .route("/health", get(health::report))
             .route("/health/live", get(health::live))

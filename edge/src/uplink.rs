@@ -35,6 +35,7 @@ pub(crate) use status::{Status, StatusCell};
 
 use crate::cache::Cache;
 use crate::delivery::{ClockOffset, Ledgers};
+use crate::engagement::Book;
 use crate::limits::{RECONNECT_BASE, RECONNECT_MAX, SETTLED_AFTER};
 use crate::metrics::UplinkMetrics;
 use crate::replica::Replica;
@@ -77,6 +78,8 @@ pub(crate) struct Uplink {
     pub(crate) journal: Journal,
     pub(crate) directory: Directory,
     pub(crate) drain: Drain,
+    /// What game servers report.
+    pub(crate) engagement: Book,
 }
 
 /// How often each region's data was refused since some of it was last applied.

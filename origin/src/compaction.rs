@@ -1,4 +1,4 @@
-//! Forgetting old rows of the region logs, and old keys of requests, so that they do not grow for ever.
+//! Forgetting old rows of the region logs, old keys of requests and old engagement, so that they do not grow for ever.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use sqlx::PgPool;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{DATABASE_DEADLINE, IDEMPOTENCY_BATCH, IDEMPOTENCY_LIFE};
-use crate::store::{StoreError, idempotency, region_log};
+use crate::limits::{DATABASE_DEADLINE, IDEMPOTENCY_BATCH, IDEMPOTENCY_LIFE, REPORTS_LIFE};
+use crate::store::{StoreError, engagement, idempotency, region_log};
 
 /// At 100 changes a second a log grows by 30,000 rows in between, a few dozen megabytes.
 const EVERY: Duration = Duration::from_secs(300);
@@ -31,6 +31,14 @@ pub async fn run(pool: PgPool, keep: u64, clock: Clock, shutdown: CancellationTo
                 tracing::warn!(error, "region logs could not be compacted, later again");
             }
             Err(_) => tracing::warn!("region logs could not be compacted in time, later again"),
+        }
+        match timeout(DATABASE_DEADLINE, keep_engagement(&pool, &clock)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let error = liveevents_service::logs::chain(&error);
+                tracing::warn!(error, "no room was made for engagement, later again");
+            }
+            Err(_) => tracing::warn!("no room was made for engagement in time, later again"),
         }
         match timeout(DATABASE_DEADLINE, forget_keys(&pool, &clock)).await {
             Ok(Ok(_)) => {}
@@ -59,6 +67,17 @@ async fn compact(pool: &PgPool, keep: u64) -> Result<u64, StoreError> {
         tx.commit().await?;
     }
     Ok(gone)
+}
+
+/// Makes room for what is reported today and tomorrow, and forgets what is over.
+///
+/// # Errors
+/// If the database fails.
+pub async fn keep_engagement(pool: &PgPool, clock: &Clock) -> Result<(), StoreError> {
+    let now = clock.now();
+    let mut conn = pool.acquire().await?;
+    engagement::keep_partitions(&mut conn).await?;
+    engagement::forget_sessions(&mut conn, now - REPORTS_LIFE).await
 }
 
 /// Forgets the keys of requests that are too old to be sent again, a batch a transaction, and says how many they were.

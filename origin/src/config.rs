@@ -4,9 +4,11 @@
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use liveevents_protocol::engagement::{Currencies, Rate};
 use liveevents_protocol::id::Installation;
 use liveevents_service::config::{DEVELOPMENT_INSTALLATION, Environment, Faults, Reader, Valid};
 use liveevents_service::keys::{Keyring, Keys};
@@ -67,6 +69,8 @@ pub struct Config {
     pub login: Rules,
     /// How often one caller may ask for what.
     pub rate_limits: PerMinute,
+    /// What purchases are worth.
+    pub currencies: Currencies,
     /// How often issuers of players' tokens are asked for their keys.
     pub issuer_refresh: Duration,
     /// Who can log in first.
@@ -194,6 +198,7 @@ impl Config {
         let limited = r.parse::<bool>("rate_limiting.enabled");
         let rate_limits = rate_limits(&mut r);
         let login = login(&mut r);
+        let currencies = r.list::<Worth>("engagement.currencies");
         let issuer_refresh = r.duration("issuers.refresh");
         if issuer_refresh
             .peek()
@@ -236,6 +241,7 @@ impl Config {
                 } else {
                     PerMinute::default()
                 },
+                currencies: currencies.get(ok).into_iter().map(Worth::into).collect(),
                 issuer_refresh: issuer_refresh.get(ok),
                 admin: admin(ok),
                 require_approval: require_approval.get(ok),
@@ -247,6 +253,30 @@ impl Config {
                 ready_file: ready_file.get(ok),
             }
         })
+    }
+}
+
+/// A currency and what it is worth, as `EUR=1.08`.
+struct Worth(String, Rate);
+
+impl FromStr for Worth {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} must be a currency and dollars, such as EUR=1.08");
+        let (code, rate) = text.split_once('=').ok_or_else(wrong)?;
+        let is_code = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_uppercase());
+        if !is_code {
+            return Err(wrong());
+        }
+        let rate = rate.parse().map_err(|_| wrong())?;
+        Ok(Self(code.to_owned(), rate))
+    }
+}
+
+impl From<Worth> for (String, Rate) {
+    fn from(Worth(code, rate): Worth) -> Self {
+        (code, rate)
     }
 }
 
@@ -296,11 +326,13 @@ fn rate_limits(r: &mut Reader) -> impl FnOnce(&Valid) -> PerMinute + use<> {
     let bound = 0..=MAX_PER_MINUTE;
     let events = r.within("rate_limiting.events_per_minute", bound.clone());
     let deployments = r.within("rate_limiting.deployments_per_minute", bound.clone());
-    let lists = r.within("rate_limiting.lists_per_minute", bound);
+    let lists = r.within("rate_limiting.lists_per_minute", bound.clone());
+    let metrics = r.within("rate_limiting.metrics_per_minute", bound);
     |ok| PerMinute {
         events: events.get(ok),
         deployments: deployments.get(ok),
         lists: lists.get(ok),
+        metrics: metrics.get(ok),
     }
 }
 

@@ -22,6 +22,7 @@ pub mod trust;
 
 pub mod calendar;
 pub mod country;
+pub mod engagement;
 pub mod event;
 pub mod region;
 pub mod rollout;

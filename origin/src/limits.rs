@@ -329,6 +329,10 @@ pub const MAX_CALENDAR: usize = 10_000;
 /// Overlaps told in a calendar: the first ones.
 pub const MAX_OVERLAPS: usize = 1_000;
 
+/// How long a sender's session is known after its last batch. A sender sends again what was not acknowledged for minutes, and
+/// never for days.
+pub const REPORTS_LIFE: SignedDuration = SignedDuration::from_hours(7 * 24);
+
 /// For how long a request that is sent again gets the first answer, in hours: whoever has not had it after a day looks
 /// for what was created.
 pub const IDEMPOTENCY_LIFE_HOURS: u32 = 24;

@@ -10,6 +10,7 @@
 pub mod acks;
 pub mod admission;
 pub mod connection;
+pub mod counting;
 pub mod endpoint;
 pub mod feed;
 pub mod follower;

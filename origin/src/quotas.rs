@@ -18,11 +18,13 @@ pub enum Limit {
     Deployments,
     /// Reading lists.
     Lists,
+    /// Reading metrics.
+    Metrics,
 }
 
 impl Limit {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Events, Self::Deployments, Self::Lists];
+    pub const ALL: [Self; 4] = [Self::Events, Self::Deployments, Self::Lists, Self::Metrics];
 
     /// As the document names it, and its setting `rate_limiting.<name>`.
     #[must_use]
@@ -31,6 +33,7 @@ impl Limit {
             Self::Events => "events",
             Self::Deployments => "deployments",
             Self::Lists => "lists",
+            Self::Metrics => "metrics",
         }
     }
 }
@@ -42,6 +45,7 @@ impl fmt::Display for Limit {
             Self::Events => "creating events",
             Self::Deployments => "deployments",
             Self::Lists => "lists",
+            Self::Metrics => "reading metrics",
         };
         write!(f, "Counts towards a caller's limit of {what} in a minute.")
     }
@@ -56,6 +60,8 @@ pub struct PerMinute {
     pub deployments: u32,
     /// Reading lists.
     pub lists: u32,
+    /// Reading metrics.
+    pub metrics: u32,
 }
 
 /// Counts callers. Clones share everything.
@@ -67,6 +73,7 @@ struct Counted {
     events: Option<Quota>,
     deployments: Option<Quota>,
     lists: Option<Quota>,
+    metrics: Option<Quota>,
 }
 
 impl Quotas {
@@ -78,6 +85,7 @@ impl Quotas {
             events: quota(rules.events),
             deployments: quota(rules.deployments),
             lists: quota(rules.lists),
+            metrics: quota(rules.metrics),
         }))
     }
 
@@ -95,6 +103,7 @@ impl Quotas {
             Limit::Events => &self.0.events,
             Limit::Deployments => &self.0.deployments,
             Limit::Lists => &self.0.lists,
+            Limit::Metrics => &self.0.metrics,
         };
         quota
             .as_ref()
@@ -113,6 +122,7 @@ mod tests {
             events: 2,
             deployments: 1,
             lists: 0,
+            metrics: 0,
         });
         let now = Instant::now();
         let passes = |limit, who| quotas.take(limit, who, now).is_ok();

@@ -41,6 +41,7 @@ use crate::password::{PasswordError, Passwords};
 use crate::push::acks::{self, AckBox};
 use crate::push::admission::Admission;
 use crate::push::connection::Shared;
+use crate::push::counting::Counting;
 use crate::push::endpoint;
 use crate::push::follower::{FollowError, Follower};
 use crate::push::hello::Judge;
@@ -174,6 +175,10 @@ pub async fn run(
         trust: trust.subscribe(),
         directory: roster.directory(),
         registry: Arc::clone(&registry),
+        counting: Arc::new(Counting {
+            key: *config.keys.current().players(),
+            currencies: config.currencies.clone(),
+        }),
         clock: clock.clone(),
         metrics: push_metrics.clone(),
     };

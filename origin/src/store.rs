@@ -20,6 +20,7 @@ pub mod database_clock;
 pub mod delivery;
 pub mod deployments;
 pub mod edges;
+pub mod engagement;
 pub mod epoch;
 pub mod events;
 pub mod idempotency;

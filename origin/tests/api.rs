@@ -12,6 +12,7 @@ mod api {
     mod deployments;
     mod document;
     mod edges;
+    mod engagement;
     mod events;
     mod extensions;
     mod guarded;

@@ -8,6 +8,7 @@
 use jiff::Timestamp;
 
 use crate::delay::Delays;
+use crate::engagement::{Cell, Currencies, SenderSession};
 use crate::entry::EntryKey;
 use crate::id::{BootId, ChangeId, EdgeId, EventId, Installation, RegionId};
 use crate::position::SealedPosition;
@@ -29,6 +30,10 @@ pub const DIRECTORY: &str = "directory";
 /// The capability of an edge that holds segments and evaluates contents for them: an entry of a segment, and a content
 /// that names one, is nothing that an edge without it can read.
 pub const SEGMENTS: &str = "segments";
+
+/// The capability of an edge that tells what game servers report: it is sent [`OriginFrame::Counting`], and only then claims
+/// sessions, since an older origin would not know what that is.
+pub const ENGAGEMENT: &str = "engagement";
 
 /// From edge to origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +65,10 @@ pub enum EdgeFrame {
         /// At most [`crate::limits::MAX_COMPLAINTS`]; none once all is well.
         entries: Vec<Quarantined>,
     },
+    /// The edge is about to take the batches of these sessions; at most [`crate::limits::MAX_BATCHES`].
+    Claim(Vec<SenderSession>),
+    /// What game servers have reported. One is under way at a time.
+    Aggregate(Aggregate),
     /// The edge leaves on purpose and is not to be waited for.
     Bye,
 }
@@ -129,6 +138,17 @@ pub struct Quarantined {
     pub reason: String,
 }
 
+/// Batches of some sessions, added up: counted all together, or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aggregate {
+    /// Comes back with the answer.
+    pub id: u64,
+    /// Whose, and up to which batch; at most [`crate::limits::MAX_BATCHES`].
+    pub batches: Vec<(SenderSession, u64)>,
+    /// What they come to; at most [`crate::limits::MAX_CELLS`].
+    pub cells: Vec<Cell>,
+}
+
 /// Who connects, and what it holds.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hello {
@@ -195,6 +215,22 @@ pub enum OriginFrame {
     },
     /// Where each region is served: addresses of live edges. Only to edges whose hello names [`DIRECTORY`].
     Directory(Vec<(RegionId, Vec<String>)>),
+    /// How reports are counted. Only to edges whose hello names [`ENGAGEMENT`].
+    Counting {
+        /// What players' names are hashed with, so that sketches of all edges add up.
+        key: [u8; 32],
+        /// What purchases are worth.
+        currencies: Currencies,
+    },
+    /// The edge may take the batches of these sessions, after those that were counted.
+    Claimed(Vec<(SenderSession, u64)>),
+    /// What became of an aggregate.
+    Counted {
+        /// Which.
+        id: u64,
+        /// Sessions in it that are other edges' by now. If there are any, nothing was counted; otherwise all was.
+        refused: Vec<SenderSession>,
+    },
 }
 
 /// A piece of a region's whole state. Chunks of one snapshot follow each other without rows of the same

@@ -20,6 +20,7 @@ pub mod version;
 pub mod attribute;
 pub mod build;
 pub mod conditions;
+pub mod engagement;
 pub mod entry;
 pub mod filter;
 pub mod json_text;

@@ -69,6 +69,22 @@ pub const ROWS_CHUNK: usize = 512 * 1024;
 /// Bodies from here on are compressed: below it zstd's own header eats the gain.
 pub const COMPRESS_FROM: usize = 1024;
 
+/// Reports in one batch: a busy game server's of some seconds.
+pub const MAX_BATCH: usize = 1_000;
+
+/// Sessions in one claim, and in one aggregate.
+pub const MAX_BATCHES: usize = 1_000;
+
+/// Cells in one aggregate. With sketches of hundreds of players each, some 200 bytes, they are 2 MB.
+pub const MAX_CELLS: usize = 10_000;
+
+/// An aggregate, encoded. In one second most cells have few players; a thousand with the largest sketches would be 8 MB, so
+/// an edge sends fewer at a time.
+pub const MAX_AGGREGATE: usize = MAX_ROW;
+
+/// Currencies with a rate: there are 180.
+pub const MAX_CURRENCIES: usize = 500;
+
 /// A message from a game server: a query for 500 players with 1 KB of attributes each.
 pub const MAX_CLIENT_MESSAGE: usize = 512 * 1024;
 

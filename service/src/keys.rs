@@ -19,6 +19,7 @@ const TRUST_PURPOSE: &[u8] = b"liveevents trust signing v1";
 const SEAL_PURPOSE: &[u8] = b"liveevents position seal v1";
 const RESET_PURPOSE: &[u8] = b"liveevents quic reset v1";
 const FINGERPRINT_PURPOSE: &[u8] = b"liveevents request fingerprint v1";
+const PLAYERS_PURPOSE: &[u8] = b"liveevents players in sketches v1";
 
 /// The shortest secret, in bytes: as many as each derived key has, so that guessing the secret is not
 /// the cheaper way.
@@ -32,6 +33,7 @@ pub struct Keys {
     seal: [u8; 32],
     reset: [u8; 32],
     fingerprint: [u8; 32],
+    players: [u8; 32],
 }
 
 /// The keys of the secret in use, and of those that are accepted besides: the one before it while it is replaced, or the
@@ -105,6 +107,7 @@ impl Keys {
             seal: expand(&hkdf, SEAL_PURPOSE),
             reset: expand(&hkdf, RESET_PURPOSE),
             fingerprint: expand(&hkdf, FINGERPRINT_PURPOSE),
+            players: expand(&hkdf, PLAYERS_PURPOSE),
         })
     }
 
@@ -134,6 +137,12 @@ impl Keys {
     #[must_use]
     pub fn fingerprint(&self) -> &[u8; 32] {
         &self.fingerprint
+    }
+
+    /// The HMAC-SHA256 key by which players are known in sketches.
+    #[must_use]
+    pub fn players(&self) -> &[u8; 32] {
+        &self.players
     }
 }
 

@@ -19,7 +19,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use liveevents_protocol::codec::{self, FrameDecoder, RawFrame};
 use liveevents_protocol::frame::{
-    DIRECTORY, DRAIN, EdgeFrame, Hello, OriginFrame, Quarantined, Rows, SEGMENTS, SnapshotChunk,
+    DIRECTORY, DRAIN, ENGAGEMENT, EdgeFrame, Hello, OriginFrame, Quarantined, Rows, SEGMENTS,
+    SnapshotChunk,
 };
 use liveevents_protocol::id::RegionId;
 use liveevents_protocol::limits::{HEARTBEAT, LIVE_WITHIN, MAX_BODY};
@@ -36,6 +37,7 @@ use tracing::{debug, info, warn};
 use super::dial::Line;
 use super::end::End;
 use super::{OriginAddress, Status, Strikes, Uplink};
+use crate::engagement::Rules;
 use crate::limits::{
     CLOCK_OFF, CONNECT_DEADLINE, GOODBYE_DEADLINE, MAX_DRAIN, UPLINK_WRITE_DEADLINE,
     WELCOME_DEADLINE,
@@ -65,6 +67,8 @@ pub(super) struct Session<'a> {
     look_aside: bool,
     /// A heartbeat that is to be answered: what it says, and when it was sent.
     beat: Option<(Timestamp, Instant)>,
+    /// When what game servers have reported may be told again.
+    tell_at: Instant,
 }
 
 impl<'a> Session<'a> {
@@ -97,6 +101,7 @@ impl<'a> Session<'a> {
             degraded: BTreeMap::new(),
             look_aside: false,
             beat: None,
+            tell_at: Instant::now(),
         };
         let end = match session.talk(shutdown).await {
             Ok(()) => {
@@ -107,6 +112,7 @@ impl<'a> Session<'a> {
         };
         if session.welcomed {
             uplink.metrics.connected.set(0);
+            uplink.engagement.end();
             uplink.replica.cut_off();
             let since = uplink
                 .replica
@@ -131,6 +137,7 @@ impl<'a> Session<'a> {
                 };
             let mut beats = false;
             let report_at = self.report_at();
+            let tells = self.welcomed && self.tell_at > Instant::now();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
@@ -145,6 +152,8 @@ impl<'a> Session<'a> {
                 },
                 _ = beat.tick(), if self.welcomed => beats = true,
                 () = self.uplink.ledgers.rung(), if self.welcomed => {}
+                () = self.uplink.engagement.rings(), if self.welcomed => {}
+                () = sleep_until(self.tell_at), if tells => {}
                 () = sleep_until(report_at.unwrap_or(silent_at)), if report_at.is_some() => {}
                 () = sleep_until(silent_at) => return Err(End::Silent),
             }
@@ -155,6 +164,7 @@ impl<'a> Session<'a> {
             if self.welcomed {
                 self.say_degraded().await?;
                 self.say_reports().await?;
+                self.say_engagement().await?;
             }
             if beats {
                 let sent_at = self.uplink.clock.now();
@@ -180,7 +190,9 @@ impl<'a> Session<'a> {
             boot: identity.boot,
             token: identity.token.expose_secret().to_owned(),
             build: env!("CARGO_PKG_VERSION").to_owned(),
-            capabilities: [DRAIN, DIRECTORY, SEGMENTS].map(str::to_owned).to_vec(),
+            capabilities: [DRAIN, DIRECTORY, SEGMENTS, ENGAGEMENT]
+                .map(str::to_owned)
+                .to_vec(),
             address: identity.address.clone(),
             regions: regions.collect(),
         }
@@ -215,6 +227,18 @@ impl<'a> Session<'a> {
                 self.uplink.drain.begin(spread);
                 Ok(())
             }
+            OriginFrame::Counting { key, currencies } => {
+                self.uplink.engagement.count_by(Rules { key, currencies });
+                Ok(())
+            }
+            OriginFrame::Claimed(sessions) => {
+                self.uplink.engagement.claimed(sessions);
+                Ok(())
+            }
+            OriginFrame::Counted { id, refused } => {
+                self.uplink.engagement.counted(id, &refused);
+                Ok(())
+            }
             OriginFrame::Directory(regions) => {
                 self.uplink.directory.replace(regions);
                 Ok(())
@@ -245,6 +269,7 @@ impl<'a> Session<'a> {
         for ledger in self.uplink.ledgers.iter() {
             ledger.begin();
         }
+        self.uplink.engagement.begin();
         authority.in_contact();
         metrics.connected.set(1);
         metrics.connections.inc();

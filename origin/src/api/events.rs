@@ -7,6 +7,7 @@ mod edit;
 mod extend;
 mod judge;
 mod lifecycle;
+mod metrics;
 mod revisions;
 mod rollback;
 mod segments;
@@ -39,6 +40,7 @@ use view::{EventView, etag};
 
 pub(super) fn routes() -> Routes {
     let creating = Access::to(DESIGNERS).limited(Limit::Events).once();
+    let metrics = Access::to(PEOPLE).limited(Limit::Metrics);
     Routes::new()
         .add(PEOPLE, routes!(list))
         .add(creating, routes!(create::create))
@@ -62,6 +64,10 @@ pub(super) fn routes() -> Routes {
         .add(OPERATORS, routes!(rollback::roll_back))
         .add(PEOPLE, routes!(rollback::history))
         .add(PEOPLE, routes!(deeds))
+        .add(metrics, routes!(metrics::all))
+        .add(metrics, routes!(metrics::engagement))
+        .add(metrics, routes!(metrics::revenue))
+        .add(metrics, routes!(metrics::sentiment))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -101,6 +101,17 @@ pub const SETTINGS: &[Setting] = &[
         "Pages of lists that one caller may read in a minute, likewise.",
     ),
     Setting::with_default(
+        "rate_limiting.metrics_per_minute",
+        "60",
+        "How often one caller may read an event's metrics in a minute, likewise.",
+    ),
+    Setting::with_default(
+        "engagement.currencies",
+        "USD=1",
+        "What one unit of each currency that purchases are reported in is worth in US dollars, such as USD=1,EUR=1.08; the \
+         same at all origins. Purchases in others are refused. Edges learn of a change when they connect.",
+    ),
+    Setting::with_default(
         "issuers.refresh",
         "PT5M",
         "How often the key sets of issuers of players' tokens are asked for, one minute to one day.",

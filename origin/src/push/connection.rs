@@ -9,7 +9,9 @@ mod word;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::future::select_all;
+use futures_util::StreamExt as _;
+use futures_util::future::{BoxFuture, select_all};
+use futures_util::stream::FuturesUnordered;
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::codec::{self, FrameDecoder};
 use liveevents_protocol::frame::{self, Hello, OriginFrame, Rows};
@@ -25,6 +27,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::acks::AckBox;
+use super::counting::Counting;
 use super::feed::{Feed, Next};
 use super::follower::{self, FollowError};
 use super::hello::{AcceptedRegion, Refusal};
@@ -90,6 +93,8 @@ pub struct Shared {
     pub directory: watch::Receiver<Option<Bytes>>,
     /// Whom edges' words are noted with.
     pub registry: Arc<Registry>,
+    /// How reports are counted.
+    pub counting: Arc<Counting>,
     /// The time.
     pub clock: Clock,
     /// What is counted.
@@ -117,6 +122,10 @@ pub struct Connection {
     clock: ClockOffset,
     /// What was carried out of the operators' orders.
     done: Orders,
+    /// Which of its connections this is.
+    claim: u64,
+    /// What is being counted. It ends with the connection, and whatever the answer would be.
+    counting: FuturesUnordered<BoxFuture<'static, OriginFrame>>,
 }
 
 /// The way to an edge.
@@ -134,6 +143,7 @@ pub struct Line {
 struct Capabilities {
     drain: bool,
     directory: bool,
+    engagement: bool,
 }
 
 impl Connection {
@@ -152,6 +162,7 @@ impl Connection {
         let capabilities = Capabilities {
             drain: capable(frame::DRAIN),
             directory: capable(frame::DIRECTORY),
+            engagement: capable(frame::ENGAGEMENT),
         };
         let now = shared.clock.now();
         let cursors = regions
@@ -189,6 +200,8 @@ impl Connection {
             capabilities,
             clock: ClockOffset::default(),
             done: Orders::default(),
+            claim: 0,
+            counting: FuturesUnordered::new(),
         }
     }
 
@@ -212,6 +225,7 @@ impl Connection {
         seat: &mut Seat,
         shutdown: &CancellationToken,
     ) -> Result<std::convert::Infallible, Ended> {
+        self.claim = session;
         let trust = SignedTrust::clone(&self.shared.trust.borrow_and_update().clone());
         let time = self.shared.clock.now();
         self.write_frame(&OriginFrame::Welcome {
@@ -222,6 +236,11 @@ impl Connection {
         .await?;
         if self.capabilities.directory {
             self.send_directory().await?;
+        }
+        if self.capabilities.engagement {
+            let Counting { key, currencies } = Counting::clone(&self.shared.counting);
+            self.write_frame(&OriginFrame::Counting { key, currencies })
+                .await?;
         }
         loop {
             let orders = *seat.orders.borrow_and_update();
@@ -252,6 +271,9 @@ impl Connection {
                         changed.map_err(|_| Ended::Lost)?;
                         Woken::Directory
                     }
+                    Some(counted) = self.counting.next(), if !self.counting.is_empty() => {
+                        Woken::Counted(counted)
+                    }
                     // Gone only where a newer connection has this one's place, which the token says too.
                     Ok(()) = seat.orders.changed() => Woken::Again,
                     (changed, _, _) = select_all(feeds) => {
@@ -263,6 +285,7 @@ impl Connection {
             match woken {
                 Woken::Again => {}
                 Woken::Directory => self.send_directory().await?,
+                Woken::Counted(answer) => self.write_frame(&answer).await?,
                 Woken::Trust => {
                     let trust = SignedTrust::clone(&self.shared.trust.borrow_and_update().clone());
                     self.write_frame(&OriginFrame::Trust(trust)).await?;
@@ -417,6 +440,7 @@ enum Woken {
     Again,
     Trust,
     Directory,
+    Counted(OriginFrame),
     Bytes(Result<Option<quinn::Chunk>, quinn::ReadError>),
 }
 

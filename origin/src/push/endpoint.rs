@@ -169,6 +169,8 @@ async fn read_hello(
                 | EdgeFrame::Heartbeat { .. }
                 | EdgeFrame::Delivery(_)
                 | EdgeFrame::Degraded { .. }
+                | EdgeFrame::Claim(_)
+                | EdgeFrame::Aggregate(_)
                 | EdgeFrame::Bye => {
                     let message = "hello: must be the first frame";
                     Err(Some(Refusal::new(CloseReason::Malformed, message)))

@@ -103,9 +103,12 @@ impl Registry {
         }
     }
 
-    /// An edge shall send its game servers elsewhere. Said again, it is the same order.
-    pub fn drain(&self, edge: &EdgeId) {
-        if let Some(live) = self.live.lock().get(edge) {
+    /// An edge shall send its game servers elsewhere, over this connection: one that came since may be of another process.
+    /// Said again, it is the same order.
+    pub fn drain(&self, edge: &EdgeId, claim: u64) {
+        if let Some(live) = self.live.lock().get(edge)
+            && live.claim <= claim
+        {
             live.orders
                 .send_if_modified(|orders| !std::mem::replace(&mut orders.drain, true));
         }
@@ -189,7 +192,9 @@ mod tests {
             .iter()
             .map(|edge| registry.enter(edge, 1, Orders::default()))
             .collect();
-        registry.drain(&edges[0]);
+        // Of the connection before it.
+        registry.drain(&edges[0], 0);
+        registry.drain(&edges[0], 1);
         let orders = |seats: &mut Vec<Seat>| {
             let seats = seats.iter_mut();
             let orders = seats.map(|seat| {
@@ -206,7 +211,7 @@ mod tests {
             orders(&mut seats),
             [(true, drained), (false, Orders::default())]
         );
-        registry.drain(&edges[0]);
+        registry.drain(&edges[0], 1);
         assert_eq!(orders(&mut seats)[0], (false, drained));
         registry.warm();
         let warm = |drain| Orders { drain, warm: 1 };

@@ -135,7 +135,7 @@ impl Watch {
         }
         drop(tx);
         for edge in live.iter().filter(|edge| edge.draining) {
-            self.registry.drain(&edge.id);
+            self.registry.drain(&edge.id, edge.claim);
         }
         if seen.warm_orders.is_some_and(|before| before < warm_orders) {
             self.registry.warm();
@@ -187,6 +187,7 @@ mod tests {
                 .collect(),
             address: format!("http://{id}"),
             draining,
+            claim: 1,
         }
     }
 

@@ -210,6 +210,8 @@ pub struct Listed {
     pub address: String,
     /// Whether it is to send its game servers elsewhere.
     pub draining: bool,
+    /// The connection that this is said of.
+    pub claim: u64,
 }
 
 /// Edges heard from since `heard` that have not signed off, by identifier.
@@ -218,7 +220,7 @@ pub struct Listed {
 /// If the database fails.
 pub async fn live(conn: &mut PgConnection, heard: Timestamp) -> Result<Vec<Listed>, StoreError> {
     let rows = query!(
-        r#"SELECT edge_id, boot_id, regions, address,
+        r#"SELECT edge_id, boot_id, regions, address, claim,
                coalesce(draining_boot = boot_id, false) as "draining!"
            FROM edges WHERE last_seen >= $1 AND signed_off_at IS NULL ORDER BY edge_id"#,
         time(heard) as _
@@ -234,6 +236,7 @@ pub async fn live(conn: &mut PgConnection, heard: Timestamp) -> Result<Vec<Liste
                 regions: regions.collect::<Result<_, _>>()?,
                 address: row.address,
                 draining: row.draining,
+                claim: count(Some(row.claim)),
             })
         })
         .collect()

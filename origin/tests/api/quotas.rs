@@ -15,6 +15,7 @@ async fn limited(pool: PgPool) -> Origin {
         events: 3,
         deployments: 1,
         lists: 2,
+        metrics: 2,
     };
     Origin::start_by(
         pool,

@@ -13,6 +13,7 @@ use liveevents_origin::metrics::PushMetrics;
 use liveevents_origin::push::acks::{self, AckBox};
 use liveevents_origin::push::admission::Admission;
 use liveevents_origin::push::connection::Shared;
+use liveevents_origin::push::counting::Counting;
 use liveevents_origin::push::endpoint;
 use liveevents_origin::push::follower::Follower;
 use liveevents_origin::push::hello::Judge;
@@ -24,6 +25,7 @@ use liveevents_origin::store::edges::Edge;
 use liveevents_origin::store::progress::Progress;
 use liveevents_origin::store::{self, region_log};
 use liveevents_origin::{quic, tls};
+use liveevents_protocol::engagement::Currencies;
 use liveevents_protocol::frame::{Hello, Row};
 use liveevents_protocol::id::{BootId, ChangeId, EventId, Installation, RegionId, TokenId};
 use liveevents_protocol::model::{Assignment, BucketBy, Candidate};
@@ -141,6 +143,10 @@ impl Origin {
             trust,
             directory: roster.directory(),
             registry: registry.clone(),
+            counting: Arc::new(Counting {
+                key: [7; 32],
+                currencies: Currencies::default(),
+            }),
             clock: clock.clone(),
             metrics: metrics.clone(),
         };

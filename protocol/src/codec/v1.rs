@@ -4,6 +4,7 @@
 //! Times are microseconds since 1970; identifiers are text; UUIDs 16 bytes; JSON is text.
 
 mod convert;
+mod engagement;
 mod list;
 mod raw;
 mod report;
@@ -15,7 +16,7 @@ use bincode::{Decode, Encode};
 use super::{DecodeError, EncodeError, too_large};
 use crate::entry::{Entry, Stamped};
 use crate::frame::{EdgeFrame, OriginFrame};
-use crate::limits::{MAX_BODY, MAX_HELLO, MAX_REPORT, MAX_ROW};
+use crate::limits::{MAX_AGGREGATE, MAX_BODY, MAX_DECODED, MAX_HELLO, MAX_REPORT, MAX_ROW};
 use crate::trust::TrustBundle;
 use crate::version::Version;
 
@@ -202,6 +203,8 @@ mod kind {
     pub(super) const BYE: u8 = 4;
     pub(super) const DELIVERY: u8 = 5;
     pub(super) const DEGRADED: u8 = 6;
+    pub(super) const CLAIM: u8 = 7;
+    pub(super) const AGGREGATE: u8 = 8;
     pub(super) const WELCOME: u8 = 64;
     pub(super) const TRUST: u8 = 65;
     pub(super) const SNAPSHOT_CHUNK: u8 = 66;
@@ -209,6 +212,9 @@ mod kind {
     pub(super) const ORIGIN_HEARTBEAT: u8 = 68;
     pub(super) const DRAIN: u8 = 69;
     pub(super) const DIRECTORY: u8 = 70;
+    pub(super) const COUNTING: u8 = 71;
+    pub(super) const CLAIMED: u8 = 72;
+    pub(super) const COUNTED: u8 = 73;
 }
 
 pub(super) fn edge_frame_body(frame: &EdgeFrame) -> Result<(u8, Vec<u8>), EncodeError> {
@@ -242,6 +248,14 @@ pub(super) fn edge_frame_body(frame: &EdgeFrame) -> Result<(u8, Vec<u8>), Encode
             kind::DEGRADED,
             write(report::WireDegraded::new(region, entries), MAX_REPORT)?,
         ),
+        EdgeFrame::Claim(sessions) => (
+            kind::CLAIM,
+            write(engagement::WireClaim::new(sessions), MAX_REPORT)?,
+        ),
+        EdgeFrame::Aggregate(aggregate) => (
+            kind::AGGREGATE,
+            write(engagement::WireAggregate::from(aggregate), MAX_AGGREGATE)?,
+        ),
         EdgeFrame::Bye => (kind::BYE, write(WireBye {}, MAX_BODY)?),
     })
 }
@@ -263,6 +277,11 @@ pub(super) fn edge_frame(kind: u8, body: &[u8]) -> Result<EdgeFrame, DecodeError
             .try_into()
             .map(EdgeFrame::Delivery),
         kind::DEGRADED => read::<report::WireDegraded, MAX_REPORT>(body)?.into_frame(),
+        kind::CLAIM => read::<engagement::WireClaim, MAX_REPORT>(body)?.into_frame(),
+        kind::AGGREGATE => {
+            too_large(body.len(), MAX_AGGREGATE)?;
+            read::<engagement::WireAggregate, MAX_DECODED>(body)?.into_frame()
+        }
         other => Err(DecodeError::UnknownKind(other)),
     }
 }
@@ -304,6 +323,18 @@ pub(super) fn origin_frame_body(frame: &OriginFrame) -> Result<(u8, Vec<u8>), En
             kind::DIRECTORY,
             write(report::WireDirectory::from(regions.as_slice()), MAX_BODY)?,
         ),
+        OriginFrame::Counting { key, currencies } => (
+            kind::COUNTING,
+            write(engagement::WireCounting::new(key, currencies), MAX_REPORT)?,
+        ),
+        OriginFrame::Claimed(sessions) => (
+            kind::CLAIMED,
+            write(engagement::WireClaimed::new(sessions), MAX_REPORT)?,
+        ),
+        OriginFrame::Counted { id, refused } => (
+            kind::COUNTED,
+            write(engagement::WireCounted::new(*id, refused), MAX_REPORT)?,
+        ),
     })
 }
 
@@ -331,6 +362,9 @@ pub(super) fn origin_frame(kind: u8, body: &[u8]) -> Result<OriginFrame, DecodeE
             Ok(OriginFrame::Drain { spread_ms })
         }
         kind::DIRECTORY => read::<report::WireDirectory, MAX_BODY>(body)?.into_frame(),
+        kind::COUNTING => read::<engagement::WireCounting, MAX_REPORT>(body)?.into_frame(),
+        kind::CLAIMED => read::<engagement::WireClaimed, MAX_REPORT>(body)?.into_frame(),
+        kind::COUNTED => read::<engagement::WireCounted, MAX_REPORT>(body)?.into_frame(),
         other => Err(DecodeError::UnknownKind(other)),
     }
 }

@@ -1,5 +1,6 @@
 //! Any value of every type that travels.
 
+mod engagement;
 mod messages;
 
 pub(crate) use messages::{client_message, server_message};
@@ -514,6 +515,7 @@ pub(crate) fn edge_frame() -> impl Strategy<Value = EdgeFrame> {
         delivery().prop_map(EdgeFrame::Delivery),
         (region(), vec(quarantined(), 0..4))
             .prop_map(|(region, entries)| EdgeFrame::Degraded { region, entries }),
+        engagement::edge_frame(),
         Just(EdgeFrame::Bye),
     ]
 }
@@ -568,5 +570,6 @@ pub(crate) fn origin_frame() -> impl Strategy<Value = OriginFrame> {
         (time(), time()).prop_map(|(echo, time)| OriginFrame::Heartbeat { echo, time }),
         any::<u64>().prop_map(|spread_ms| OriginFrame::Drain { spread_ms }),
         vec((region(), vec(text(), 0..3)), 0..4).prop_map(OriginFrame::Directory),
+        engagement::origin_frame(),
     ]
 }

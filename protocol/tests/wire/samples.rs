@@ -2,6 +2,8 @@
 //! swapped with its neighbour, a sign or an order of bytes shows.
 
 // By path, since the program that writes the files includes this one by its path.
+#[path = "samples/engagement.rs"]
+mod engagement;
 #[path = "samples/messages.rs"]
 mod messages;
 
@@ -146,6 +148,7 @@ pub(crate) fn all() -> Vec<Sample> {
     samples.extend(
         messages::all()
             .into_iter()
+            .chain(engagement::all())
             .map(|(name, value)| sample(name, value)),
     );
     samples

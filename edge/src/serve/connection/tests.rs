@@ -82,6 +82,7 @@ impl World {
             registry: Registry::new(10, 10),
             admission: Admission::new(100, Instant::now()),
             watched: Budget::default(),
+            engagement: crate::engagement::Book::default(),
             drain: Drain::new(),
             metrics: EdgeMetrics::new().unwrap(),
             quota: None,

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::Session;
+use crate::limits::AGGREGATE_INTERVAL;
 use crate::replica::{Published, Region, entry_name};
 use crate::uplink::end::End;
 
@@ -61,6 +62,22 @@ impl Session<'_> {
                 self.say(&EdgeFrame::Delivery(delivery)).await?;
                 self.uplink.metrics.reports.inc();
             }
+        }
+        Ok(())
+    }
+
+    /// What game servers have reported, added up, so often as may be; and whose batches are to be taken, at once.
+    pub(super) async fn say_engagement(&mut self) -> Result<(), End> {
+        let claims = self.uplink.engagement.claims();
+        if !claims.is_empty() {
+            self.say(&EdgeFrame::Claim(claims)).await?;
+        }
+        let now = Instant::now();
+        if self.tell_at <= now
+            && let Some(aggregate) = self.uplink.engagement.aggregate()
+        {
+            self.tell_at = now + AGGREGATE_INTERVAL;
+            self.say(&EdgeFrame::Aggregate(aggregate)).await?;
         }
         Ok(())
     }

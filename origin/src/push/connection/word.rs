@@ -8,12 +8,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::codec;
-use liveevents_protocol::frame::{Delivery, EdgeFrame, OriginFrame, Quarantined};
+use liveevents_protocol::frame::{Aggregate, Delivery, EdgeFrame, OriginFrame, Quarantined};
 use liveevents_protocol::id::{EdgeId, RegionId};
 use liveevents_protocol::version::{Epoch, Version};
 
 use super::{Connection, Ended};
 use crate::limits::CLOCK_SAMPLES;
+use crate::push::counting::Counter;
 use crate::store::acks::Ack;
 use crate::store::delivery::Degraded;
 
@@ -56,9 +57,36 @@ impl Connection {
                 }
                 EdgeFrame::Delivery(delivery) => self.delivery(delivery)?,
                 EdgeFrame::Degraded { region, entries } => self.degraded(&region, entries)?,
+                EdgeFrame::Claim(sessions) => {
+                    let claiming = self.counter().claim(sessions);
+                    self.counting.push(Box::pin(claiming));
+                }
+                EdgeFrame::Aggregate(aggregate) => self.count(aggregate)?,
                 EdgeFrame::Bye => return Err(Ended::SignedOff),
             }
         }
+        Ok(())
+    }
+
+    fn counter(&self) -> Counter {
+        Counter {
+            pool: self.shared.pool.clone(),
+            clock: self.shared.clock.clone(),
+            edge: self.edge.clone(),
+            claim: self.claim,
+        }
+    }
+
+    /// Counts what happened in regions that the edge was given.
+    fn count(&mut self, aggregate: Aggregate) -> Result<(), Ended> {
+        let given = |region: &RegionId| self.cursors.iter().any(|cursor| cursor.region == *region);
+        let mut regions = aggregate.cells.iter().map(|cell| &cell.place.region);
+        if let Some(foreign) = regions.find(|region| !given(region)) {
+            let message = format!("aggregate: {foreign} is no region of this edge");
+            return Err(Ended::closed(CloseReason::Malformed, message));
+        }
+        let counting = self.counter().count(aggregate);
+        self.counting.push(Box::pin(counting));
         Ok(())
     }
 
