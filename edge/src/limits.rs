@@ -95,8 +95,21 @@ pub(crate) const SENDER_LIFE: Duration = Duration::from_secs(600);
 /// Batches of one session that are taken and not counted: what comes in some seconds without the origin.
 pub(crate) const MAX_UNDERWAY: u64 = 64;
 
-/// Cells after which no further session's are added to an aggregate.
-pub(crate) const MAX_CELLS_SENT: usize = 2_000;
+/// What a cell takes at least, encoded and in memory: names, sums, and four sketches of nobody.
+pub(crate) const CELL_WEIGHT: usize = 640;
+
+/// What a report adds to a cell's sketches at most: a player in each of the four.
+pub(crate) const REPORT_WEIGHT: usize = 16;
+
+/// What is kept of one session, before its last batch: with that one it is 1.7 MB at most.
+pub(crate) const MAX_SENDER_WEIGHT: usize = 1_000_000;
+
+/// What an aggregate has before the last session in it. With that one's it is below 3.2 MB and 5,000 cells, within what a
+/// frame takes, whatever is reported.
+pub(crate) const MAX_WEIGHT_SENT: usize = 1_500_000;
+
+/// What is kept of all sessions.
+pub(crate) const MAX_HELD: usize = 256 * 1024 * 1024;
 
 /// For the origin to say which batch of a session was counted last.
 pub(crate) const CLAIM_DEADLINE: Duration = Duration::from_secs(5);

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::sender::{Cells, Claim, Offered, Sender};
-use crate::limits::{MAX_CELLS_SENT, MAX_SENDERS, MAX_UNDERWAY, SENDER_LIFE};
+use crate::limits::{MAX_HELD, MAX_SENDERS, MAX_WEIGHT_SENT, SENDER_LIFE};
 
 /// What the origin says of counting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,8 @@ struct State {
     senders: HashMap<SenderSession, Entry>,
     flight: Option<Flight>,
     last: u64,
+    /// What is kept of all sessions, as of the last look, and what has come since.
+    held: usize,
 }
 
 struct Entry {
@@ -160,18 +162,26 @@ impl Book {
         &self,
         session: SenderSession,
         batch: u64,
+        reports: usize,
         cells: impl FnOnce() -> Cells,
     ) -> Option<Offered> {
         let mut state = self.0.state.lock();
+        let crowded = state.held >= MAX_HELD;
         let entry = state.senders.get_mut(&session)?;
         entry.used = Instant::now();
-        let offered = entry.sender.offer(batch, MAX_UNDERWAY, cells);
+        if crowded && batch > entry.sender.taken() {
+            return Some(Offered::Full);
+        }
+        let before = entry.sender.weight();
+        let offered = entry.sender.offer(batch, reports, cells);
+        let more = entry.sender.weight().saturating_sub(before);
         let asks = matches!(offered, Offered::Gap { .. }) && entry.sender.doubt();
         if asks {
             entry
                 .progress
                 .send_modify(|progress| progress.claimed = false);
         }
+        state.held = state.held.saturating_add(more);
         drop(state);
         if asks || offered == Offered::Taken {
             self.0.bell.notify_one();
@@ -219,16 +229,20 @@ impl Book {
     /// Everything that can be told the origin now, if nothing is under way: of so many sessions as it has room for.
     pub(crate) fn aggregate(&self) -> Option<Aggregate> {
         let mut state = self.0.state.lock();
+        let held = state.senders.values().map(|entry| entry.sender.weight());
+        state.held = held.fold(0, usize::saturating_add);
         if state.flight.is_some() || state.rules.is_none() {
             return None;
         }
         let mut cells = Cells::new();
         let mut batches = Vec::new();
+        let mut weight = 0;
         for (session, entry) in &mut state.senders {
-            if batches.len() >= MAX_BATCHES || cells.len() >= MAX_CELLS_SENT {
+            if batches.len() >= MAX_BATCHES || weight >= MAX_WEIGHT_SENT {
                 break;
             }
-            if let Some((upto, sent)) = entry.sender.send() {
+            if let Some((upto, sent, more)) = entry.sender.send() {
+                weight += more;
                 batches.push((*session, upto));
                 for (key, tally) in sent {
                     cells.entry(key.clone()).or_default().add(tally);

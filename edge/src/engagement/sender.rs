@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use liveevents_protocol::engagement::{Place, Tally};
 
+use crate::limits::{CELL_WEIGHT, MAX_SENDER_WEIGHT, MAX_UNDERWAY, REPORT_WEIGHT};
+
 /// What happened, by place and second.
 pub(crate) type Cells = BTreeMap<(Place, Timestamp), Tally>;
 
@@ -19,7 +21,9 @@ pub(super) struct Part {
     after: u64,
     /// The last of them.
     upto: u64,
-    pub(super) cells: Cells,
+    cells: Cells,
+    /// Not less than what they take, encoded.
+    weight: usize,
 }
 
 impl Part {
@@ -27,7 +31,7 @@ impl Part {
         Self {
             after: batch,
             upto: batch,
-            cells: BTreeMap::new(),
+            ..Self::default()
         }
     }
 
@@ -38,6 +42,7 @@ impl Part {
     /// These and the batches after them.
     fn with(mut self, next: Self) -> Self {
         self.upto = next.upto;
+        self.weight = self.weight.saturating_add(next.weight);
         for (key, tally) in next.cells {
             self.cells.entry(key).or_default().add(&tally);
         }
@@ -109,11 +114,17 @@ impl Sender {
         self.sending.is_none() && self.pending.is_empty()
     }
 
-    /// Takes a batch, if it is the next one.
+    /// What is kept of it, not less than it takes.
+    pub(super) fn weight(&self) -> usize {
+        let sending = self.sending.as_ref().map_or(0, |sending| sending.weight);
+        sending.saturating_add(self.pending.weight)
+    }
+
+    /// Takes a batch of so many reports, if it is the next one.
     pub(super) fn offer(
         &mut self,
         batch: u64,
-        most: u64,
+        reports: usize,
         cells: impl FnOnce() -> Cells,
     ) -> Offered {
         let taken = self.taken();
@@ -125,13 +136,16 @@ impl Sender {
             Offered::Gap {
                 expected: taken + 1,
             }
-        } else if taken - self.counted >= most {
+        } else if taken - self.counted >= MAX_UNDERWAY || self.weight() >= MAX_SENDER_WEIGHT {
             Offered::Full
         } else {
+            let cells = cells();
+            let weight = cells.len() * CELL_WEIGHT + reports * REPORT_WEIGHT;
             let next = Part {
                 after: taken,
                 upto: batch,
-                cells: cells(),
+                cells,
+                weight,
             };
             let pending = std::mem::take(&mut self.pending);
             self.pending = pending.with(next);
@@ -149,15 +163,15 @@ impl Sender {
         asks
     }
 
-    /// What is to be sent now, and up to which batch. It stays until it is counted.
-    pub(super) fn send(&mut self) -> Option<(u64, &Cells)> {
+    /// What is to be sent now, up to which batch, and how much it is. It stays until it is counted.
+    pub(super) fn send(&mut self) -> Option<(u64, &Cells, usize)> {
         if self.claim != Claim::Held || self.sending.is_some() || self.pending.is_empty() {
             return None;
         }
         let next = Part::after(self.pending.upto);
         let sending = std::mem::replace(&mut self.pending, next);
         let sending = self.sending.insert(sending);
-        Some((sending.upto, &sending.cells))
+        Some((sending.upto, &sending.cells, sending.weight))
     }
 
     /// What was sent is counted.

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use liveevents_protocol::codec;
 use liveevents_protocol::engagement::{Cohort, Counted, Currencies, Place, SenderSession, Tally};
-use liveevents_protocol::frame::Aggregate;
+use liveevents_protocol::frame::{Aggregate, EdgeFrame};
+use liveevents_protocol::limits::{MAX_BATCH, MAX_BODY};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -86,7 +88,7 @@ fn batches_come_in_order_and_count_once() {
     assert_eq!(book.claims(), [session(1)]);
     assert_eq!(book.claims(), [], "once");
     book.claimed(vec![(session(1), 0)]);
-    let offer = |batch| book.offer(session(1), batch, one).unwrap();
+    let offer = |batch| book.offer(session(1), batch, 1, one).unwrap();
     assert_eq!(offer(2), Offered::Gap { expected: 1 });
     assert_eq!(book.claims(), [session(1)], "others may have counted it");
     book.claimed(vec![(session(1), 0)]);
@@ -104,7 +106,7 @@ fn batches_come_in_order_and_count_once() {
     book.counted(sent.id, &[]);
     assert_eq!(offer(2), Offered::Counted);
     assert_eq!(reports(&book.aggregate().unwrap()), 1);
-    assert!(book.offer(session(9), 1, one).is_none());
+    assert!(book.offer(session(9), 1, 1, one).is_none());
 }
 
 #[test]
@@ -115,7 +117,7 @@ fn what_others_take_is_left_out_and_the_rest_is_sent_again() {
     let claims = book.claims();
     book.claimed(claims.into_iter().map(|session| (session, 0)).collect());
     for n in 1..=2 {
-        assert_eq!(book.offer(session(n), 1, one), Some(Offered::Taken));
+        assert_eq!(book.offer(session(n), 1, 1, one), Some(Offered::Taken));
     }
     let both = book.aggregate().unwrap();
     assert_eq!(reports(&both), 2);
@@ -126,6 +128,52 @@ fn what_others_take_is_left_out_and_the_rest_is_sent_again() {
         (rest.batches.as_slice(), reports(&rest)),
         (&[(session(1), 1)][..], 1)
     );
+}
+
+/// A batch of as many events as there may be reports, each of another name and of its own players.
+fn hostile(batch: u64) -> BTreeMap<(Place, Timestamp), Tally> {
+    let cell = |n: usize| {
+        let place = Place {
+            region: "us-east".parse().unwrap(),
+            event: format!("{batch:0>50}-{n:0>45}").parse().unwrap(),
+            revision: None,
+            variant: Some("v".repeat(200)),
+            cohort: Cohort::Unattributed,
+        };
+        let mut tally = Tally::default();
+        let player = batch * 1_000 + u64::try_from(n).unwrap();
+        tally.count(player, Counted::Participation);
+        ((place, Timestamp::UNIX_EPOCH), tally)
+    };
+    (0..MAX_BATCH).map(cell).collect()
+}
+
+#[test]
+fn whatever_is_reported_fits_into_a_frame_and_wedges_nobody() {
+    let book = Book::default();
+    book.count_by(rules());
+    let _followers: Vec<_> = (1..=4).map(|n| book.follow(session(n)).unwrap()).collect();
+    let claims = book.claims();
+    book.claimed(claims.into_iter().map(|session| (session, 0)).collect());
+    for n in 1..=4 {
+        let mut batch = 1;
+        let taken = Some(Offered::Taken);
+        while book.offer(session(n), batch, MAX_BATCH, || hostile(batch)) == taken {
+            batch += 1;
+        }
+        assert!((2..=8).contains(&batch), "{batch} batches");
+    }
+    let mut sessions = 0;
+    while let Some(aggregate) = book.aggregate() {
+        sessions += aggregate.batches.len();
+        let frame = codec::encode_edge_frame(&EdgeFrame::Aggregate(aggregate.clone())).unwrap();
+        let mut decoder = codec::FrameDecoder::new(MAX_BODY);
+        decoder.push(&frame);
+        let frame = decoder.next_frame().unwrap().unwrap();
+        assert!(codec::decode_edge_frame(&frame).is_ok());
+        book.counted(aggregate.id, &[]);
+    }
+    assert_eq!(sessions, 4);
 }
 
 #[test]
@@ -201,11 +249,11 @@ impl World {
         let (made, acknowledged) = self.senders[sender];
         // All that is not acknowledged, in order, and then a new one.
         for batch in acknowledged + 1..=made + 1 {
-            let mut offered = self.edges[edge].0.offer(id, batch, one);
+            let mut offered = self.edges[edge].0.offer(id, batch, 1, one);
             if matches!(offered, Some(Offered::Gap { .. })) {
                 // Others may have counted what is missing.
                 self.claim(edge);
-                offered = self.edges[edge].0.offer(id, batch, one);
+                offered = self.edges[edge].0.offer(id, batch, 1, one);
             }
             match offered {
                 Some(Offered::Taken | Offered::Underway) => {

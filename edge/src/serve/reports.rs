@@ -74,7 +74,7 @@ pub(super) async fn take(
     let now = second_of(serving.clock.now());
     let mut offer = || {
         let rules = book.rules().ok_or_else(away)?;
-        let offered = book.offer(session, number, || {
+        let offered = book.offer(session, number, batch.reports.len(), || {
             let (cells, faults) = add_up(&region, &batch, now, &rules);
             refused = faults;
             cells
@@ -92,7 +92,7 @@ pub(super) async fn take(
             let message = format!("batch {expected} of this session is to come before {number}");
             return Err(ApiError::Conflict(message));
         }
-        Offered::Full => return Err(unavailable("too many batches of this session wait")),
+        Offered::Full => return Err(unavailable("too much waits to be counted; send it again")),
         Offered::Counted | Offered::Underway | Offered::Taken => {}
     }
     let over =
