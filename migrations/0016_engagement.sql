@@ -6,7 +6,8 @@
 --
 -- Rows are of places: a region, an event, a revision (0 for none), a variant ('' for none), a cohort. Sketches of players
 -- are HyperLogLog, keyed, and empty for nobody; the service merges them, holding the rows locked in the order of their
--- keys. Old rows go by partition, a day each.
+-- keys. Old rows go by partition, a day each. Each partition has a primary key of its own, and the whole has none: one that
+-- is inherited is what pg_restore --clean cannot drop.
 
 CREATE TABLE report_sessions (
     session    uuid PRIMARY KEY,
@@ -43,8 +44,7 @@ CREATE TABLE engagement (
     active          bytea NOT NULL DEFAULT '',
     participants    bytea NOT NULL DEFAULT '',
     completers      bytea NOT NULL DEFAULT '',
-    payers          bytea NOT NULL DEFAULT '',
-    PRIMARY KEY (grain, event_id, bucket, region_id, revision, variant, cohort)
+    payers          bytea NOT NULL DEFAULT ''
 ) PARTITION BY LIST (grain);
 
 CREATE TABLE engagement_minutes PARTITION OF engagement FOR VALUES IN ('Minute') PARTITION BY RANGE (bucket);
@@ -66,6 +66,8 @@ BEGIN
                 EXECUTE format('CREATE TABLE public.%I PARTITION OF public.%I FOR VALUES FROM (%L) TO (%L)',
                     whole.name || to_char(day, '_YYYYMMDD'), whole.name,
                     day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+                EXECUTE format('ALTER TABLE public.%I ADD PRIMARY KEY
+                    (event_id, bucket, region_id, revision, variant, cohort)', whole.name || to_char(day, '_YYYYMMDD'));
             END IF;
         END LOOP;
         FOR part IN
