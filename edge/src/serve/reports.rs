@@ -39,7 +39,7 @@ pub(super) struct Where {
 pub(super) struct Answer {
     session: SenderSession,
     batch: u64,
-    /// Reports that do not count, and why. Told where the batch was taken, not where it is sent again.
+    /// Reports that do not count, and why.
     refused: Vec<Refused>,
 }
 
@@ -70,18 +70,17 @@ pub(super) async fn take(
     let book = &serving.engagement;
     let follower = book.follow(session);
     let mut progress = follower.map_err(|_| unavailable("too many sessions report here"))?;
-    let mut refused = Vec::new();
+    let mut begun = claimed(&mut progress).await?;
+    let rules = book.rules().ok_or_else(away)?;
+    // Before it is offered, since all senders wait for one another there.
     let now = second_of(serving.clock.now());
+    let (cells, refused) = add_up(&region, &batch, now, &rules);
+    let mut cells = Some(cells);
     let mut offer = || {
-        let rules = book.rules().ok_or_else(away)?;
-        let offered = book.offer(session, number, batch.reports.len(), || {
-            let (cells, faults) = add_up(&region, &batch, now, &rules);
-            refused = faults;
-            cells
-        });
+        let taken = || cells.take().unwrap_or_default();
+        let offered = book.offer(session, number, batch.reports.len(), taken);
         offered.ok_or_else(moved)
     };
-    let mut begun = claimed(&mut progress).await?;
     let mut offered = offer()?;
     if matches!(offered, Offered::Gap { .. }) {
         begun = claimed(&mut progress).await?;

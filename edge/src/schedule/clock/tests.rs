@@ -1,3 +1,5 @@
+//! The serving clock never goes back, however the wall clock is set.
+
 use jiff::SignedDuration;
 use liveevents_service::clock::ManualClock;
 use proptest::prelude::*;

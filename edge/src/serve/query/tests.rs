@@ -1,3 +1,5 @@
+//! Queries are answered for each player, and bounded.
+
 use std::collections::BTreeMap;
 
 use liveevents_protocol::evaluate::Moment;
