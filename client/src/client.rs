@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use liveevents_protocol::engagement::Report;
 use liveevents_protocol::evaluate::{Asker, Moment};
 use liveevents_protocol::id::EventId;
 use liveevents_protocol::message::{
@@ -18,6 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::changes::Changes;
 use crate::config::{ClientConfig, ConfigError};
 use crate::link::Link;
+use crate::reports::{ReportError, Reported};
 use crate::requests::{self, Asking, QueryError};
 use crate::role::{Holder, Role};
 use crate::routes::Routes;
@@ -258,6 +260,22 @@ impl Client {
         })
     }
 
+    /// Tells what a player did. It is gathered with others, kept until an edge says that it is counted for good, and sent
+    /// again otherwise; without an edge it waits for one. If it does not say what the player saw, the edge finds out from
+    /// what is held now and the keys given.
+    ///
+    /// # Errors
+    /// If there is no room for it: then it is dropped.
+    pub fn report(&self, report: Report) -> Result<(), ReportError> {
+        self.shared.report(report)
+    }
+
+    /// What became of the reports so far, and wakes when that changes.
+    #[must_use]
+    pub fn reported(&self) -> watch::Receiver<Reported> {
+        self.shared.reports.reported()
+    }
+
     /// Asks the edge what up to [`liveevents_protocol::limits::MAX_QUERY`] players are shown now.
     ///
     /// # Errors
@@ -267,7 +285,8 @@ impl Client {
     }
 
     /// Says goodbye to the edge, writes the state file, and ends the tasks. What is not said within
-    /// [`crate::Timing::close`] is left unsaid.
+    /// [`crate::Timing::close`] is left unsaid; reports are told, but whether they are counted is not waited for: whoever
+    /// needs to know waits for [`Client::reported`] first.
     pub async fn close(mut self) {
         self.shutdown.cancel();
         end(&mut self.tasks).await;

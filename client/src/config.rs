@@ -216,6 +216,7 @@ pub struct Timing {
     pub ahead_patience: Duration,
     pub state_file_every: Duration,
     pub state_file_refresh: Duration,
+    pub reports_every: Duration,
 }
 
 impl Default for Timing {
@@ -234,6 +235,7 @@ impl Default for Timing {
             ahead_patience: limits::AHEAD_PATIENCE,
             state_file_every: limits::STATE_FILE_EVERY,
             state_file_refresh: limits::STATE_FILE_REFRESH,
+            reports_every: limits::REPORTS_EVERY,
         }
     }
 }

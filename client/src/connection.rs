@@ -15,16 +15,18 @@ use std::time::Duration;
 
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::message::{
-    ClientMessage, Contact, Cursor, ErrorMessage, Goaway, RefusedMessage, Renewal, ServerMessage,
+    ClientMessage, Contact, CountedBatches, Cursor, ErrorMessage, Goaway, RefusedMessage, Renewal,
+    ServerMessage,
 };
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::client::wait;
 use crate::config::ClientConfig;
 use crate::disconnected::Disconnected;
-use crate::limits::{MAX_GOAWAY, TOKEN_AGAIN};
+use crate::limits::{MAX_GOAWAY, MAX_RESEND, REPORTS_REFUSED, TOKEN_AGAIN};
+use crate::reports::Told;
 use crate::requests::{Request, Requests};
 use crate::role::Role;
 use crate::shared::Shared;
@@ -66,6 +68,10 @@ pub(crate) struct Connection<'a> {
     behind_since: Option<Instant>,
     /// What was said to be wrong; the close that follows says it in a number.
     complaint: Option<ErrorMessage>,
+    /// What it was told of reports.
+    told: Told,
+    /// Whether the edge knows of reports.
+    takes_reports: bool,
     /// Whether the edge has taken the client forward.
     pub(crate) has_worked: bool,
 }
@@ -86,6 +92,8 @@ enum Event {
     Applied,
     /// The application watches others than before.
     Watches,
+    /// There are reports.
+    Reports,
     Timer,
 }
 
@@ -102,6 +110,7 @@ impl Connection<'_> {
                 request = requests.next() => Event::Asked(request),
                 () = changed(self.applied.as_mut()) => Event::Applied,
                 () = watches(context.role) => Event::Watches,
+                () = context.shared.reports.ring() => Event::Reports,
                 () = sleep_until(timer) => Event::Timer,
             };
             let result = match event {
@@ -109,6 +118,7 @@ impl Connection<'_> {
                 Event::Asked(request) => self.ask(request, requests).await,
                 Event::Applied => self.applied().await,
                 Event::Watches => self.tell_watched().await,
+                Event::Reports => self.send_reports(false).await,
                 Event::Timer => self.tick().await,
             };
             if let Err(disconnected) = result {
@@ -118,11 +128,15 @@ impl Connection<'_> {
     }
 
     /// Leaves: for good, or for the next connection, which is not kept waiting.
-    pub(crate) async fn leave(self, end: &End) {
+    pub(crate) async fn leave(mut self, end: &End) {
         self.context.shared.freshness.lost();
         let deadline = self.context.config.timing.close;
         match end {
-            End::Shutdown => self.socket.close(deadline).await,
+            End::Shutdown => {
+                // What is not heard by then is not counted, and nobody is told that it is.
+                let _ = timeout(deadline, self.send_reports(true)).await;
+                self.socket.close(deadline).await;
+            }
             End::Disconnected(_) => self.socket.abandon(deadline).await,
         }
     }
@@ -162,6 +176,16 @@ impl Connection<'_> {
             ServerMessage::Result(result) => {
                 self.queries.answered(result);
                 Ok(())
+            }
+            ServerMessage::Counted(counted) => {
+                self.counted(&counted);
+                self.send_reports(false).await
+            }
+            ServerMessage::Resend(resend) => {
+                let after = Duration::from_millis(resend.after_ms).min(MAX_RESEND);
+                let reports = &shared.reports;
+                reports.resend(&mut self.told, resend.session, resend.from, after);
+                self.send_reports(false).await
             }
             ServerMessage::TokenExpiring(_) => self.renew().await,
             ServerMessage::Refused(refused) => {
@@ -204,7 +228,37 @@ impl Connection<'_> {
             "the edge refused a request"
         );
         self.queries.refused(&refused);
+        if refused.about == "reports" {
+            let reports = &self.context.shared.reports;
+            reports.refused(&mut self.told, REPORTS_REFUSED);
+        }
         self.context.shared.refused.send_replace(Some(refused));
+    }
+
+    fn counted(&mut self, counted: &CountedBatches) {
+        let CountedBatches {
+            session,
+            batch,
+            refused,
+        } = counted;
+        if let Some(first) = refused.first() {
+            let (count, reason) = (refused.len(), &first.message);
+            tracing::warn!(count, reason, "the edge refused reports");
+        }
+        let reports = &self.context.shared.reports;
+        reports.counted(&mut self.told, *session, *batch, refused);
+    }
+
+    /// Tells what is reported, as far as it may be. Everything, if the client is `leaving`.
+    async fn send_reports(&mut self, leaving: bool) -> Result<(), Disconnected> {
+        let context = self.context;
+        let every = context.config.timing.reports_every;
+        while self.takes_reports
+            && let Some(batch) = context.shared.reports.next(&mut self.told, every, leaving)
+        {
+            self.socket.send(&ClientMessage::Reports(batch)).await?;
+        }
+        Ok(())
     }
 
     fn goaway(&mut self, goaway: &Goaway) {
@@ -260,10 +314,18 @@ impl Connection<'_> {
             self.renew_at,
             self.leave_at,
             self.patience(),
+            self.reports_due(),
         ]
         .into_iter()
         .flatten()
         .fold(self.heard + timing.dead_after, Instant::min)
+    }
+
+    fn reports_due(&self) -> Option<Instant> {
+        let context = self.context;
+        let every = context.config.timing.reports_every;
+        let due = context.shared.reports.due_at(&self.told, every);
+        due.filter(|_| self.takes_reports)
     }
 
     /// Until when to stay with an edge that is behind.
@@ -284,6 +346,7 @@ impl Connection<'_> {
             return Err(Disconnected::StillBehind);
         }
         self.send_acks().await?;
+        self.send_reports(false).await?;
         if self.renew_at.is_some_and(|at| at <= now) {
             self.renew().await?;
         }

@@ -82,6 +82,7 @@ mod watch;
 
 mod connection;
 mod replica;
+mod reports;
 mod requests;
 mod role;
 mod routes;
@@ -104,6 +105,7 @@ pub use clock::Clock;
 pub use config::{AckPolicy, ClientConfig, ConfigError, Observer, Timing, Token, Update};
 pub use disconnected::Disconnected;
 pub use link::Link;
+pub use reports::{ReportError, Reported};
 pub use requests::QueryError;
 pub use state_file::{StateFile, StateFileError};
 pub use tls::{Tls, TlsError};
@@ -114,6 +116,7 @@ pub use watch::{Updates, WatchClient, WatchError};
 pub use liveevents_protocol::{
     attribute::{Attribute, Attributes, Number},
     build::Build,
+    engagement::{Amount, Happening, Refused, Report, Seen, Sentiment},
     evaluate::{Asker, Keys, Moment},
     filter::Filter,
     id::EventId,

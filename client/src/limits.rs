@@ -65,6 +65,28 @@ pub(crate) const REQUESTS: usize = 64;
 /// An answer to a query: the edge has it in memory.
 pub const QUERY: Duration = Duration::from_secs(5);
 
+/// Reports wait so long for others to come with them: four batches a second from each game server.
+pub const REPORTS_EVERY: Duration = Duration::from_millis(250);
+
+/// Reports that are kept until they are counted: some 50,000 of usual size, which is what a busy game server has in some
+/// minutes without an edge.
+pub const REPORTS_BYTES: usize = 16 * 1024 * 1024;
+
+/// One report.
+pub const MAX_REPORT: usize = 16 * 1024;
+
+/// A batch of reports; an edge takes messages of twice as much.
+pub(crate) const BATCH_BYTES: usize = 256 * 1024;
+
+/// Batches told and not counted yet. An edge takes twice as many.
+pub(crate) const BATCHES_UNDERWAY: u64 = 32;
+
+/// How long an edge is spared that refused reports.
+pub(crate) const REPORTS_REFUSED: Duration = Duration::from_secs(5);
+
+/// The longest pause before reports are sent again that an edge is believed.
+pub(crate) const MAX_RESEND: Duration = Duration::from_secs(60);
+
 /// Players watched are told in messages of about this size; an edge takes up to twice as much.
 pub(crate) const WATCH_MESSAGE: usize = 256 * 1024;
 

@@ -306,6 +306,7 @@ mod tests {
             candidate: None,
             schedule: Schedule::default(),
             suspension: Suspension::default(),
+            full: false,
         };
         let text = format!(
             r#"{{"eventId":"{event}","revision":{revision},"type":"ContentRelease","displayName":"","configuration":{{}}}}"#

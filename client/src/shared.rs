@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use liveevents_protocol::engagement::Report;
 use liveevents_protocol::evaluate::Moment;
 use liveevents_protocol::id::{Installation, RegionId};
 use liveevents_protocol::message::{Cursor, RefusedMessage};
@@ -13,6 +14,7 @@ use crate::config::ClientConfig;
 use crate::disconnected::Disconnected;
 use crate::freshness::Freshness;
 use crate::link::Link;
+use crate::reports::{ReportError, Reports};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -20,6 +22,7 @@ pub(crate) struct Shared {
     pub(crate) freshness: Freshness,
     pub(crate) link: watch::Sender<Link>,
     pub(crate) refused: watch::Sender<Option<RefusedMessage>>,
+    pub(crate) reports: Reports,
     position: watch::Sender<Option<Cursor>>,
     /// Whether an edge has told what is held, or that it is current.
     synced: watch::Sender<bool>,
@@ -34,6 +37,7 @@ impl Shared {
             freshness: Freshness::default(),
             link: watch::Sender::new(Link::Connecting { address }),
             refused: watch::Sender::new(None),
+            reports: Reports::new(),
             position: watch::Sender::new(None),
             synced: watch::Sender::new(false),
             installation: OnceLock::new(),
@@ -47,6 +51,15 @@ impl Shared {
             now,
             age: self.freshness.age(now),
         }
+    }
+
+    /// Takes a report. One that does not say what was seen says what was held.
+    pub(crate) fn report(&self, mut report: Report) -> Result<(), ReportError> {
+        let seen = &mut report.seen;
+        if seen.revision.is_none() && seen.position.is_none() {
+            seen.position = self.cursor();
+        }
+        self.reports.add(&report)
     }
 
     /// What is held.

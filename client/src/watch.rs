@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use jiff::Timestamp;
+use liveevents_protocol::engagement::Report;
 use liveevents_protocol::id::EventId;
 use liveevents_protocol::message::{
     ClientNack, Cursor, PlayerEvents, PlayerMessage, QueryResult, RefusedMessage,
@@ -26,6 +27,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::client::{end, wait};
 use crate::config::{ClientConfig, ConfigError};
 use crate::link::Link;
+use crate::reports::{ReportError, Reported};
 use crate::requests::{self, Asking, QueryError};
 use crate::role::Role;
 use crate::routes::Routes;
@@ -168,6 +170,20 @@ impl WatchClient {
             revision,
             reason: requests::shortened(reason),
         })
+    }
+
+    /// As [`crate::Client::report`]. The edge knows the attributes of those watched.
+    ///
+    /// # Errors
+    /// If there is no room for it: then it is dropped.
+    pub fn report(&self, report: Report) -> Result<(), ReportError> {
+        self.shared.report(report)
+    }
+
+    /// As [`crate::Client::reported`].
+    #[must_use]
+    pub fn reported(&self) -> watch::Receiver<Reported> {
+        self.shared.reports.reported()
     }
 
     /// As [`crate::Client::query`].

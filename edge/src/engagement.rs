@@ -7,6 +7,7 @@
 //! lost, whatever is killed: senders send again what they have not heard of.
 
 mod attribution;
+mod batch;
 mod book;
 mod sender;
 
@@ -16,7 +17,9 @@ mod tests;
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-pub(crate) use attribution::attribute;
+use attribution::attribute;
+
+pub(crate) use batch::{Known, View, add_up, judge};
 pub(crate) use book::{Book, Progress, Rules};
 pub(crate) use sender::{Cells, Offered};
 

@@ -98,18 +98,27 @@ pub(crate) const MAX_UNDERWAY: u64 = 64;
 /// What a cell takes at least, encoded and in memory: names, sums, and four sketches of nobody.
 pub(crate) const CELL_WEIGHT: usize = 640;
 
+/// Cells that one batch may come to, those of segments included: of a usual one a handful.
+pub(crate) const MAX_BATCH_CELLS: usize = 2_000;
+
 /// What a report adds to a cell's sketches at most: a player in each of the four.
 pub(crate) const REPORT_WEIGHT: usize = 16;
 
-/// What is kept of one session, before its last batch: with that one it is 1.7 MB at most.
+/// What is kept of one session, before its last batch: with that one it is 2.3 MB at most.
 pub(crate) const MAX_SENDER_WEIGHT: usize = 1_000_000;
 
-/// What an aggregate has before the last session in it. With that one's it is below 3.2 MB and 5,000 cells, within what a
+/// What an aggregate has before the last session in it. With that one's it is below 3.9 MB and 6,100 cells, within what a
 /// frame takes, whatever is reported.
 pub(crate) const MAX_WEIGHT_SENT: usize = 1_500_000;
 
 /// What is kept of all sessions.
 pub(crate) const MAX_HELD: usize = 256 * 1024 * 1024;
+
+/// A game server whose reports find no room sends them again after so long.
+pub(crate) const RESEND_AFTER: Duration = Duration::from_secs(1);
+
+/// Once the origin is back, game servers send again what waits within so long: each some batches.
+pub(crate) const RESEND_SPREAD: Duration = Duration::from_secs(2);
 
 /// For the origin to say which batch of a session was counted last.
 pub(crate) const CLAIM_DEADLINE: Duration = Duration::from_secs(5);

@@ -173,6 +173,20 @@ async fn every_message_of_an_edge_is_as_documented() {
         .says(json!({"type": "query", "id": "nobody", "players": []}))
         .await;
     assert_eq!(watch.hears("refused").await["id"], "nobody");
+    let session = "0190b5a2-0000-7000-8000-000000000001";
+    let reports = json!([
+        {"kind": "Participation", "eventId": "sale", "player": "p-1"},
+        {"kind": "Purchase", "eventId": "sale", "player": "p-1", "amount": "4.99", "currency": "XXX", "revision": 1},
+    ]);
+    let batch = |n| json!({"type": "reports", "session": session, "batch": n, "reports": reports});
+    watch.says(batch(1)).await;
+    let counted = watch.hears("counted").await;
+    assert_eq!(
+        (&counted["batch"], &counted["refused"][0]["index"]),
+        (&json!(1), &json!(1))
+    );
+    watch.says(batch(3)).await;
+    assert_eq!(watch.hears("resend").await["from"], 2);
     watch.says_anything(json!({"type": "hello"})).await;
     watch.hears("error").await;
 
@@ -180,12 +194,14 @@ async fn every_message_of_an_edge_is_as_documented() {
     let said = [
         "activated",
         "ahead",
+        "counted",
         "current",
         "deactivated",
         "delta",
         "error",
         "player",
         "refused",
+        "resend",
         "result",
         "snapshot",
         "tokenExpiring",

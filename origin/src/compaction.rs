@@ -7,7 +7,9 @@ use sqlx::PgPool;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{DATABASE_DEADLINE, IDEMPOTENCY_BATCH, IDEMPOTENCY_LIFE, REPORTS_LIFE};
+use crate::limits::{
+    DATABASE_DEADLINE, IDEMPOTENCY_BATCH, IDEMPOTENCY_LIFE, REPORTS_LIFE, REVENUE_LIFE,
+};
 use crate::store::{StoreError, engagement, idempotency, region_log};
 
 /// At 100 changes a second a log grows by 30,000 rows in between, a few dozen megabytes.
@@ -77,6 +79,7 @@ pub async fn keep_engagement(pool: &PgPool, clock: &Clock) -> Result<(), StoreEr
     let now = clock.now();
     let mut conn = pool.acquire().await?;
     engagement::keep_partitions(&mut conn).await?;
+    engagement::forget_revenue(&mut conn, now - REVENUE_LIFE).await?;
     engagement::forget_sessions(&mut conn, now - REPORTS_LIFE).await
 }
 

@@ -3,19 +3,25 @@
 //! Pure. The formulas are the usual ones of game analytics; `docs/operations.md` has them with their sources. What there is
 //! nobody or nothing of has no rate: `None`, not 0.
 
+mod baseline;
+
 use jiff::{SignedDuration, Timestamp};
-use liveevents_protocol::engagement::Tally;
+use liveevents_protocol::engagement::{Distinct, Tally};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// How players took part.
+pub use baseline::{Comparison, Hour, compare};
+
+/// How players took part. Of a segment's players there are plain counts alone, and no rates of players.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Engagement {
     /// Different players of whom anything was reported, within 1.6 % (standard error).
-    pub active_players: u64,
+    pub active_players: Option<u64>,
     /// Different players who took part, likewise.
-    pub participants: u64,
+    pub participants: Option<u64>,
+    /// How often players began to take part.
+    pub participations: u64,
     /// `participants / activePlayers`, from 0 to 1.
     pub participation_rate: Option<f64>,
     /// How often players were done.
@@ -41,7 +47,7 @@ pub struct Revenue {
     /// How many there were.
     pub purchases: u64,
     /// Different players who bought something, within 1.6 % (standard error).
-    pub paying_players: u64,
+    pub paying_players: Option<u64>,
     /// Average revenue per active player.
     pub arpu: Option<f64>,
     /// Average revenue per paying player.
@@ -63,22 +69,46 @@ pub struct Opinion {
     pub nps: Option<f64>,
     /// How many scores that is of.
     pub scores: u64,
+    /// Of the players active in the stretch of the same length before, the share that is active in this one, from 0 to 1.
+    pub retention: Option<f64>,
+}
+
+/// What happened in a stretch of time.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample<'a> {
+    /// What.
+    pub tally: &'a Tally,
+    /// What happened in the stretch of the same length before, where that is known.
+    pub before: Option<&'a Tally>,
+    /// Nobody knows which players these were: what is counted of a segment.
+    pub plain: bool,
+}
+
+impl Sample<'_> {
+    fn players(&self, players: &Distinct) -> Option<f64> {
+        (!self.plain).then(|| players.estimate())
+    }
 }
 
 impl Engagement {
     /// Of what happened.
     #[must_use]
-    pub fn of(tally: &Tally) -> Self {
-        let sums = &tally.sums;
-        let (active, participants) = (tally.active.estimate(), tally.participants.estimate());
+    pub fn of(sample: Sample<'_>) -> Self {
+        let (tally, sums) = (sample.tally, &sample.tally.sums);
+        let active = sample.players(&tally.active);
+        let participants = sample.players(&tally.participants);
         Self {
-            active_players: whole(active),
-            participants: whole(participants),
+            active_players: active.map(whole),
+            participants: participants.map(whole),
+            participations: sums.participations,
             participation_rate: share(participants, active),
             completions: sums.completions,
-            completion_rate: share(tally.completers.estimate(), participants),
+            completion_rate: share(sample.players(&tally.completers), participants),
             sessions: sums.session_starts,
-            average_session_seconds: ratio(float(sums.session_seconds), float(sums.session_ends)),
+            average_session_seconds: ratio(
+                float(sums.session_seconds),
+                Some(float(sums.session_ends)),
+            ),
             errors: sums.errors,
             error_rate: ratio(float(sums.errors), active),
         }
@@ -88,13 +118,14 @@ impl Engagement {
 impl Revenue {
     /// Of what happened.
     #[must_use]
-    pub fn of(tally: &Tally) -> Self {
-        let dollars = float(tally.sums.revenue) / 100.0;
-        let (active, payers) = (tally.active.estimate(), tally.payers.estimate());
+    pub fn of(sample: Sample<'_>) -> Self {
+        let tally = sample.tally;
+        let dollars = dollars(float(tally.sums.revenue));
+        let (active, payers) = (sample.players(&tally.active), sample.players(&tally.payers));
         Self {
             total: dollars,
             purchases: tally.sums.purchases,
-            paying_players: whole(payers),
+            paying_players: payers.map(whole),
             arpu: ratio(dollars, active),
             arppu: ratio(dollars, payers),
             conversion_rate: share(payers, active),
@@ -105,21 +136,32 @@ impl Revenue {
 impl Opinion {
     /// Of what was said.
     #[must_use]
-    pub fn of(tally: &Tally) -> Self {
-        let sums = &tally.sums;
+    pub fn of(sample: Sample<'_>) -> Self {
+        let sums = &sample.tally.sums;
         let scores = sums
             .promoters
             .saturating_add(sums.passives)
             .saturating_add(sums.detractors);
         let balance = float(sums.promoters) - float(sums.detractors);
+        let before = sample.before.filter(|_| !sample.plain);
         Self {
             positive: sums.positive,
             neutral: sums.neutral,
             negative: sums.negative,
-            nps: ratio(100.0 * balance, float(scores)),
+            nps: ratio(100.0 * balance, Some(float(scores))),
             scores,
+            retention: before.and_then(|before| retention(&before.active, &sample.tally.active)),
         }
     }
+}
+
+/// Of the players `before`, the share that is among those `now`: sketches know how many there are in both together, and
+/// |A and B| = |A| + |B| - |A or B|. The error is that of the three, which is large where `now` has far more players.
+fn retention(before: &Distinct, now: &Distinct) -> Option<f64> {
+    let mut either = before.clone();
+    either.merge(now);
+    let both = before.estimate() + now.estimate() - either.estimate();
+    share(Some(both.max(0.0)), Some(before.estimate()))
 }
 
 /// A stretch of time and what happened in it.
@@ -161,12 +203,16 @@ pub fn series<'a>(
 }
 
 /// One part of a whole. A sketch may say a little more than the whole.
-fn share(part: f64, whole: f64) -> Option<f64> {
-    ratio(part, whole).map(|share| share.min(1.0))
+fn share(part: Option<f64>, whole: Option<f64>) -> Option<f64> {
+    ratio(part?, whole).map(|share| share.min(1.0))
 }
 
-fn ratio(of: f64, by: f64) -> Option<f64> {
-    (by > 0.0).then(|| of / by)
+fn ratio(of: f64, by: Option<f64>) -> Option<f64> {
+    by.filter(|by| *by > 0.0).map(|by| of / by)
+}
+
+fn dollars(cents: f64) -> f64 {
+    cents / 100.0
 }
 
 #[expect(
@@ -177,12 +223,14 @@ fn float(sum: u64) -> f64 {
     sum as f64
 }
 
+/// An estimate, to the whole.
+#[must_use]
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "an estimate is not negative, and far below 2^53"
 )]
-fn whole(estimate: f64) -> u64 {
+pub fn whole(estimate: f64) -> u64 {
     estimate.round() as u64
 }
 
@@ -219,6 +267,14 @@ mod tests {
         tally
     }
 
+    fn sample(tally: &Tally) -> Sample<'_> {
+        Sample {
+            tally,
+            before: None,
+            plain: false,
+        }
+    }
+
     #[track_caller]
     fn near(found: Option<f64>, expected: f64) {
         let found = found.unwrap();
@@ -230,22 +286,22 @@ mod tests {
 
     #[test]
     fn rates_are_of_who_was_there() {
-        let engagement = Engagement::of(&tally());
+        let engagement = Engagement::of(sample(&tally()));
         assert_eq!(
             (engagement.active_players, engagement.participants),
-            (10, 4)
+            (Some(10), Some(4))
         );
         near(engagement.participation_rate, 0.4);
         near(engagement.completion_rate, 0.25);
         near(engagement.average_session_seconds, 150.0);
         near(engagement.error_rate, 0.1);
-        let revenue = Revenue::of(&tally());
-        assert_eq!((revenue.purchases, revenue.paying_players), (3, 2));
+        let revenue = Revenue::of(sample(&tally()));
+        assert_eq!((revenue.purchases, revenue.paying_players), (3, Some(2)));
         near(Some(revenue.total), 20.0);
         near(revenue.arpu, 2.0);
         near(revenue.arppu, 10.0);
         near(revenue.conversion_rate, 0.2);
-        let opinion = Opinion::of(&tally());
+        let opinion = Opinion::of(sample(&tally()));
         assert_eq!(
             (
                 opinion.positive,
@@ -261,15 +317,58 @@ mod tests {
     #[test]
     fn of_nothing_there_is_no_rate() {
         let nothing = Tally::default();
-        let engagement = Engagement::of(&nothing);
+        let engagement = Engagement::of(sample(&nothing));
         assert_eq!(
             (engagement.active_players, engagement.participation_rate),
-            (0, None)
+            (Some(0), None)
         );
+        let (revenue, opinion) = (Revenue::of(sample(&nothing)), Opinion::of(sample(&nothing)));
         assert_eq!(
-            (Revenue::of(&nothing).arpu, Opinion::of(&nothing).nps),
-            (None, None)
+            (revenue.arpu, opinion.nps, opinion.retention),
+            (None, None, None)
         );
+    }
+
+    #[test]
+    fn of_a_segment_there_are_counts_and_no_players() {
+        let tally = tally();
+        let plain = Sample {
+            plain: true,
+            before: Some(&tally),
+            ..sample(&tally)
+        };
+        let engagement = Engagement::of(plain);
+        assert_eq!(
+            (
+                engagement.active_players,
+                engagement.participation_rate,
+                engagement.participations
+            ),
+            (None, None, 4)
+        );
+        near(engagement.average_session_seconds, 150.0);
+        let revenue = Revenue::of(plain);
+        assert_eq!(
+            (revenue.purchases, revenue.paying_players, revenue.arppu),
+            (3, None, None)
+        );
+        assert_eq!(Opinion::of(plain).retention, None);
+    }
+
+    #[test]
+    fn retention_is_of_those_who_were_there_before() {
+        let (mut before, mut now) = (Tally::default(), Tally::default());
+        for player in 0..40 {
+            before.count(player, Counted::SessionStart);
+        }
+        for player in 30..100 {
+            now.count(player, Counted::SessionStart);
+        }
+        let opinion = Opinion::of(Sample {
+            before: Some(&before),
+            ..sample(&now)
+        });
+        near(opinion.retention, 0.25);
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub mod seal;
 pub mod store;
 
 pub mod inspect;
+pub mod participation;
 pub mod scheduler;
 pub mod settle;
 

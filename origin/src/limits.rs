@@ -333,6 +333,9 @@ pub const MAX_OVERLAPS: usize = 1_000;
 /// never for days.
 pub const REPORTS_LIFE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// How long what came in is known by hour: as long as all else is by hour.
+pub const REVENUE_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 /// For how long a request that is sent again gets the first answer, in hours: whoever has not had it after a day looks
 /// for what was created.
 pub const IDEMPOTENCY_LIFE_HOURS: u32 = 24;

@@ -37,6 +37,7 @@ use crate::limits::{DATABASE_DEADLINE, GOODBYE_DEADLINE};
 use crate::login::Logins;
 use crate::metrics::{ApiMetrics, PushMetrics, SchedulerMetrics, TrustMetrics};
 use crate::outbound::Outbound;
+use crate::participation::Participation;
 use crate::password::{PasswordError, Passwords};
 use crate::push::acks::{self, AckBox};
 use crate::push::admission::Admission;
@@ -261,6 +262,11 @@ pub async fn run(
         };
         back.spawn(scheduler.run(back_stop.clone()));
     }
+    let participation = Participation {
+        pool: pool.clone(),
+        time: DatabaseClock::default(),
+    };
+    back.spawn(participation.run(back_stop.clone()));
     back.spawn(compaction::run(
         pool.clone(),
         config.log_versions,

@@ -27,6 +27,7 @@ mod api {
     mod once;
     mod operations;
     mod overlaps;
+    mod participation;
     mod previews;
     mod quotas;
     mod refusals;

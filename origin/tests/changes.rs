@@ -64,6 +64,7 @@ fn assignment(event: &EventId, exposure: Option<u16>) -> Assignment {
         }),
         schedule: Default::default(),
         suspension: Default::default(),
+        full: false,
     }
 }
 

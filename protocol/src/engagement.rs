@@ -15,18 +15,26 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::id::{EventId, RegionId};
+use crate::id::{EventId, RegionId, SegmentId};
 use crate::version::Revision;
 
 pub use distinct::{Distinct, Unreadable};
 pub use money::{Amount, Cents, Currencies, Rate};
-pub use report::{Batch, Happening, Report, Seen, Sentiment};
+pub use report::{Batch, Happening, Refused, Report, Seen, Sentiment};
 pub use tally::{Counted, Sums, Tally};
 
 /// One run of whoever sends reports, such as of a game server's process: its batches are numbered from 1 without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SenderSession(pub Uuid);
+
+impl SenderSession {
+    /// A new one, from 16 random bytes.
+    #[must_use]
+    pub fn from_random(random: [u8; 16]) -> Self {
+        Self(uuid::Builder::from_random_bytes(random).into_uuid())
+    }
+}
 
 impl fmt::Display for SenderSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,6 +89,9 @@ pub struct Place {
     pub variant: Option<String>,
     /// On which side.
     pub cohort: Cohort,
+    /// Of which segment's players; everybody's if of none. Of a segment there are sums alone, no sketches, and what they
+    /// count is in everybody's too.
+    pub segment: Option<SegmentId>,
 }
 
 /// What happened to an event in one second.

@@ -35,6 +35,9 @@ pub const SEGMENTS: &str = "segments";
 /// sessions, since an older origin would not know what that is.
 pub const ENGAGEMENT: &str = "engagement";
 
+/// The capability of an edge that reads an assignment that is marked full.
+pub const PLACES: &str = "places";
+
 /// From edge to origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EdgeFrame {

@@ -23,8 +23,8 @@ pub use client::{
 pub use entry::EntryMessage;
 pub use region::{DeltaMessage, SnapshotMessage};
 pub use server::{
-    Ahead, Cause, Contact, Current, ErrorMessage, Goaway, Notice, PlayerEvents, PlayerResult,
-    QueryResult, RefusedMessage, ServerMessage, TokenTime, Welcome,
+    Ahead, Cause, Contact, CountedBatches, Current, ErrorMessage, Goaway, Notice, PlayerEvents,
+    PlayerResult, QueryResult, RefusedMessage, Resend, ServerMessage, TokenTime, Welcome,
 };
 pub use unread::Unread;
 

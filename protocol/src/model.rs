@@ -229,6 +229,9 @@ pub struct Assignment {
     /// Pause and stop.
     #[serde(default)]
     pub suspension: Suspension,
+    /// As many take part as the event has places for. It is shown all the same, and says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
 }
 
 impl Assignment {

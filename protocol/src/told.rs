@@ -1,6 +1,6 @@
 //! An event as a player is told it: what a read of a player's events answers, at the edge and in previews of the origin.
 //!
-//! An object of what is the same for everybody ([`opening`]), then, where the asker wants them, `closes` and
+//! An object of what is the same for everybody ([`opening`]), then `closes`, `full` and, where the asker wants it,
 //! `configuration`, which is JSON already. Texts are those for the asker's language ([`localization`]).
 
 use jiff::Timestamp;
@@ -84,6 +84,9 @@ pub fn whole(shown: &Shown<'_>, language: Option<&str>, configuration: bool) -> 
     if let Some(at) = shown.closes {
         text.push_str(&closes(at));
     }
+    if shown.assignment.full {
+        text.push_str(FULL);
+    }
     if configuration {
         text.push_str(r#","configuration":"#);
         text.push_str(content.configuration.as_str());
@@ -91,6 +94,9 @@ pub fn whole(shown: &Shown<'_>, language: Option<&str>, configuration: bool) -> 
     text.push('}');
     text
 }
+
+/// That there are no more places, as the next member of an object.
+pub const FULL: &str = r#","full":true"#;
 
 /// The end of an occurrence, as the next member of an object.
 #[must_use]

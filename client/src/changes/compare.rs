@@ -169,6 +169,7 @@ mod tests {
             candidate: None,
             schedule: Schedule::new(vec![occurrence]).unwrap(),
             suspension: Suspension::default(),
+            full: false,
         }
     }
 

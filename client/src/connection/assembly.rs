@@ -100,6 +100,7 @@ mod tests {
             candidate: None,
             schedule: Schedule::default(),
             suspension: Suspension::default(),
+            full: false,
         };
         SnapshotMessage {
             index,

@@ -17,6 +17,7 @@ use crate::config::AckPolicy;
 use crate::disconnected::Disconnected;
 use crate::limits::MAX_ACK_INTERVAL;
 use crate::link::Link;
+use crate::reports::Told;
 use crate::role::Role;
 use crate::socket::Socket;
 
@@ -47,6 +48,8 @@ impl<'a> Connection<'a> {
             behind_since: None,
             complaint: None,
             has_worked: false,
+            told: Told::default(),
+            takes_reports: false,
         };
         match connection.greet(address).await {
             Ok(()) => Ok(connection),
@@ -106,6 +109,7 @@ impl<'a> Connection<'a> {
 
     fn welcomed(&mut self, welcome: &Welcome) {
         let shared = self.context.shared;
+        self.takes_reports = welcome.capabilities.iter().any(|known| known == "reports");
         let interval = std::time::Duration::from_millis(welcome.ack_interval_ms);
         self.acks = Acks::new(interval.min(MAX_ACK_INTERVAL));
         let now = shared.clock.now();

@@ -291,6 +291,7 @@ pub(crate) fn assignment(event: &str, revision: u32) -> Assignment {
         candidate: None,
         schedule: Schedule::new(vec![occurrence]).unwrap(),
         suspension: Suspension::default(),
+        full: false,
     }
 }
 

@@ -33,6 +33,7 @@ fn one() -> BTreeMap<(Place, Timestamp), Tally> {
         revision: None,
         variant: None,
         cohort: Cohort::Everybody,
+        segment: None,
     };
     let mut tally = Tally::default();
     tally.count(1, Counted::Participation);
@@ -139,6 +140,7 @@ fn hostile(batch: u64) -> BTreeMap<(Place, Timestamp), Tally> {
             revision: None,
             variant: Some("v".repeat(200)),
             cohort: Cohort::Unattributed,
+            segment: None,
         };
         let mut tally = Tally::default();
         let player = batch * 1_000 + u64::try_from(n).unwrap();

@@ -364,14 +364,16 @@ impl Shown<'_> {
         self.0.len()
     }
 
-    /// The same for whoever is shown the same, within an epoch: each event's revision, and until when it is shown.
+    /// The same for whoever is shown the same, within an epoch: each event's revision, until when it is shown, and
+    /// whether it is full.
     pub(crate) fn fingerprint(&self) -> u64 {
         // Odd, with ones and zeros in no order. Identities are spread evenly already, so multiplying is mixing enough.
         const MIX: u64 = 0x517c_c1b7_2722_0a95;
         self.0.iter().fold(0, |print: u64, showing| {
             let closes = showing.closes.map_or(0, Timestamp::as_microsecond);
             let print = (print.rotate_left(23) ^ showing.printed.identity()).wrapping_mul(MIX);
-            (print.rotate_left(23) ^ closes.cast_unsigned()).wrapping_mul(MIX)
+            let print = (print.rotate_left(23) ^ closes.cast_unsigned()).wrapping_mul(MIX);
+            print ^ u64::from(showing.ready.assignment.full)
         })
     }
 
@@ -385,6 +387,9 @@ impl Shown<'_> {
             text.extend_from_slice(showing.printed.opening(wording.language).as_bytes());
             if let Some(closes) = showing.closes {
                 showing.ready.print_closes(closes, text);
+            }
+            if showing.ready.assignment.full {
+                text.extend_from_slice(told::FULL.as_bytes());
             }
             if wording.configuration {
                 let configuration = &showing.printed.content().configuration;

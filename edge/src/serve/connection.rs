@@ -17,6 +17,7 @@ mod greeting;
 mod link;
 mod players;
 mod rate;
+mod reports;
 mod supply;
 
 use std::convert::Infallible;
@@ -44,12 +45,13 @@ use crate::websocket::{Event, Lost, Outgoing, Outlet, Reader, Violation, frame};
 use farewell::Words;
 use players::Players;
 use rate::Rate;
+use reports::Reporting;
 use supply::Pieces;
 
 pub(super) use link::{Lack, Link, Look, Noticed, Offer};
 
 /// What this edge understands beyond the protocol's first version; in hellos the game server's.
-const CAPABILITIES: [&str; 5] = ["filter", "pieces", "renewal", "watch", "query"];
+const CAPABILITIES: [&str; 6] = ["filter", "pieces", "renewal", "watch", "query", "reports"];
 
 /// Why a connection ends.
 #[derive(Debug)]
@@ -161,6 +163,7 @@ where
         reply: None,
         pieces: None,
         players,
+        reporting: None,
     }))
 }
 
@@ -179,6 +182,8 @@ struct Connection<R> {
     pieces: Option<Box<Pieces>>,
     /// What it has said of its players.
     players: Players,
+    /// The reports that it sends.
+    reporting: Option<Box<Reporting>>,
 }
 
 /// What a connection's task is to do next.
@@ -220,6 +225,11 @@ impl<R: AsyncRead + Unpin> Connection<R> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Due, End>> {
+        if self.reply.is_none()
+            && let Poll::Ready(said) = self.poll_reports(cx)
+        {
+            self.answer(&said)?;
+        }
         if self.reply.is_none()
             && let Poll::Ready(event) = self.reader.poll_next(cx)
         {
@@ -267,6 +277,7 @@ impl<R: AsyncRead + Unpin> Connection<R> {
             ClientMessage::Watch(players) => self.watch(players)?,
             ClientMessage::Unwatch(players) => self.unwatch(&players)?,
             ClientMessage::Query(query) => self.ask(query)?,
+            ClientMessage::Reports(batch) => self.report(batch)?,
             ClientMessage::Hello(_) => return Err(malformed("hello has been said already")),
             ClientMessage::Unknown => {}
         }

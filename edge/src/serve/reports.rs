@@ -5,29 +5,17 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use jiff::Timestamp;
-use liveevents_protocol::engagement::{
-    Batch, Cents, Counted, Happening, Place, Report, SenderSession,
-};
+use liveevents_protocol::engagement::{Batch, Refused, SenderSession};
 use liveevents_protocol::id::RegionId;
-use liveevents_protocol::limits::{MAX_BATCH, MAX_NAME};
 use liveevents_service::http::{ApiError, Caller, Json, Query};
-use liveevents_service::limits::MAX_KEYS;
 use liveevents_service::token::Role;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::Serving;
-use crate::engagement::{Cells, Offered, Progress, Rules, attribute, hash};
+use crate::engagement::{Offered, Progress, View, add_up, judge};
 use crate::limits::{CLAIM_DEADLINE, COUNT_DEADLINE};
-use crate::replica::Region;
-
-/// The longest session of play that is believed: a week.
-const MAX_SESSION_SECONDS: u32 = 7 * 24 * 3600;
-
-/// The largest purchase that is believed: a million dollars.
-const MAX_PURCHASE: Cents = Cents(100_000_000);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,13 +31,6 @@ pub(super) struct Answer {
     refused: Vec<Refused>,
 }
 
-#[derive(Serialize)]
-struct Refused {
-    /// Its place in the batch, from 0.
-    index: usize,
-    message: String,
-}
-
 pub(super) async fn take(
     caller: Caller,
     State(serving): State<Serving>,
@@ -59,13 +40,7 @@ pub(super) async fn take(
     caller.require(&[Role::GameServer])?;
     caller.require_region(&region)?;
     let region = serving.region(&region)?.clone();
-    if batch.batch == 0 {
-        return Err(ApiError::field("batch", "must be 1 or more"));
-    }
-    if batch.reports.len() > MAX_BATCH {
-        let message = format!("has {}, at most {MAX_BATCH} may be", batch.reports.len());
-        return Err(ApiError::field("reports", message));
-    }
+    judge(&batch).map_err(|(field, message)| ApiError::field(field, message))?;
     let (session, number) = (batch.session, batch.batch);
     let book = &serving.engagement;
     let follower = book.follow(session);
@@ -73,8 +48,17 @@ pub(super) async fn take(
     let mut begun = claimed(&mut progress).await?;
     let rules = book.rules().ok_or_else(away)?;
     // Before it is offered, since all senders wait for one another there.
-    let now = second_of(serving.clock.now());
-    let (cells, refused) = add_up(&region, &batch, now, &rules);
+    let (cells, refused) = {
+        let published = region.load();
+        let view = View {
+            region: region.id(),
+            state: published.as_ref().map(|published| published.state()),
+            rules: &rules,
+            now: serving.clock.now(),
+            known: &|_| None,
+        };
+        add_up(&batch, &view)
+    };
     let mut cells = Some(cells);
     let mut offer = || {
         let taken = || cells.take().unwrap_or_default();
@@ -142,87 +126,4 @@ fn away() -> ApiError {
 
 fn moved() -> ApiError {
     ApiError::Conflict("the session's batches go to another edge; send them there".to_owned())
-}
-
-fn second_of(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
-}
-
-/// What the reports of a batch come to, and those that do not count.
-fn add_up(
-    region: &Region,
-    batch: &Batch,
-    second: Timestamp,
-    rules: &Rules,
-) -> (Cells, Vec<Refused>) {
-    let published = region.load();
-    let state = published.as_ref().map(|published| published.state());
-    let (mut cells, mut refused) = (Cells::new(), Vec::new());
-    for (index, written) in batch.reports.iter().enumerate() {
-        match judged(written, rules) {
-            Ok((report, counted)) => {
-                let (revision, cohort) =
-                    attribute(state, &report.event_id, &report.player, &report.seen);
-                let place = Place {
-                    region: region.id().clone(),
-                    event: report.event_id,
-                    revision,
-                    variant: report.seen.variant,
-                    cohort,
-                };
-                let tally = cells.entry((place, second)).or_default();
-                tally.count(hash(&rules.key, &report.player), counted);
-            }
-            Err(message) => refused.push(Refused { index, message }),
-        }
-    }
-    (cells, refused)
-}
-
-/// A report, and what of it counts.
-fn judged(written: &serde_json::Value, rules: &Rules) -> Result<(Report, Counted), String> {
-    let report = Report::deserialize(written).map_err(|error| error.to_string())?;
-    let name = |field: &str, text: &str| match text.len() {
-        1..=MAX_NAME => Ok(()),
-        len => Err(format!(
-            "{field} has {len} bytes, must have 1 to {MAX_NAME}"
-        )),
-    };
-    name("player", &report.player)?;
-    if let Some(variant) = &report.seen.variant {
-        name("variant", variant)?;
-    }
-    if report.seen.keys.len() > MAX_KEYS {
-        return Err(format!("keys: at most {MAX_KEYS} may be given"));
-    }
-    let counted = match &report.happening {
-        Happening::SessionStart => Counted::SessionStart,
-        Happening::SessionEnd { seconds } if *seconds > MAX_SESSION_SECONDS => {
-            return Err(format!(
-                "seconds is {seconds}, must be {MAX_SESSION_SECONDS} at most"
-            ));
-        }
-        Happening::SessionEnd { seconds } => Counted::SessionEnd(*seconds),
-        Happening::Participation => Counted::Participation,
-        Happening::Completion => Counted::Completion,
-        Happening::Purchase { amount, currency } => {
-            let rate = rules.currencies.rate(currency);
-            let rate = rate.ok_or_else(|| {
-                format!("currency {currency:?} is not in the table of currencies")
-            })?;
-            let cents = rate.cents(*amount);
-            if cents > MAX_PURCHASE {
-                return Err(format!(
-                    "amount is {amount} {currency}, more than a million dollars"
-                ));
-            }
-            Counted::Purchase(cents)
-        }
-        Happening::Feedback {
-            score: Some(score), ..
-        } if *score > 10 => return Err(format!("score is {score}, must be 0 to 10")),
-        Happening::Feedback { sentiment, score } => Counted::Feedback(*sentiment, *score),
-        Happening::Error => Counted::Error,
-    };
-    Ok((report, counted))
 }

@@ -103,6 +103,11 @@ impl Watch {
         }
     }
 
+    /// What was said of one, but for the identifier.
+    pub(super) fn player(&self, id: &str) -> Option<&PlayerMessage> {
+        self.players.get(id).map(|watched| &watched.player)
+    }
+
     /// Adds players, or replaces what was said of them: all of them or none.
     pub(super) fn watch(&mut self, message: WatchMessage) -> Result<(), Fault> {
         let mut news: BTreeMap<&str, usize> = BTreeMap::new();

@@ -19,8 +19,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use liveevents_protocol::codec::{self, FrameDecoder, RawFrame};
 use liveevents_protocol::frame::{
-    DIRECTORY, DRAIN, ENGAGEMENT, EdgeFrame, Hello, OriginFrame, Quarantined, Rows, SEGMENTS,
-    SnapshotChunk,
+    DIRECTORY, DRAIN, ENGAGEMENT, EdgeFrame, Hello, OriginFrame, PLACES, Quarantined, Rows,
+    SEGMENTS, SnapshotChunk,
 };
 use liveevents_protocol::id::RegionId;
 use liveevents_protocol::limits::{HEARTBEAT, LIVE_WITHIN, MAX_BODY};
@@ -190,7 +190,7 @@ impl<'a> Session<'a> {
             boot: identity.boot,
             token: identity.token.expose_secret().to_owned(),
             build: env!("CARGO_PKG_VERSION").to_owned(),
-            capabilities: [DRAIN, DIRECTORY, SEGMENTS, ENGAGEMENT]
+            capabilities: [DRAIN, DIRECTORY, SEGMENTS, ENGAGEMENT, PLACES]
                 .map(str::to_owned)
                 .to_vec(),
             address: identity.address.clone(),

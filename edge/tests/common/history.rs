@@ -104,6 +104,7 @@ pub fn assignment(name: &str, live: u32) -> Assignment {
         candidate: None,
         schedule: Schedule::new(vec![Occurrence { opens, closes }]).unwrap(),
         suspension: Suspension::default(),
+        full: false,
     }
 }
 

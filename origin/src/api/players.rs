@@ -191,6 +191,7 @@ async fn with_live(
                 candidate: None,
                 schedule: expansion.schedule,
                 suspension: Default::default(),
+                full: false,
             }
         }
     };

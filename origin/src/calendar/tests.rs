@@ -34,6 +34,7 @@ fn event(id: &str, state: State, more: Value) -> Event {
         updated_at: at(0),
         activated_at: None,
         ended_at: None,
+        participants: 0,
         newest: Revised {
             revision: Revision(1),
             document: Document::parse(&fields).unwrap(),
@@ -56,6 +57,7 @@ fn assignment(event: &Event, hours: &[(i64, i64)]) -> Assignment {
         candidate: None,
         schedule: Schedule::new(occurrences.collect()).unwrap(),
         suspension: Default::default(),
+        full: false,
     }
 }
 

@@ -156,6 +156,7 @@ mod tests {
             candidate: None,
             schedule: Default::default(),
             suspension: Default::default(),
+            full: false,
         }
     }
 

@@ -231,6 +231,7 @@ mod tests {
             candidate: None,
             schedule: Default::default(),
             suspension: Default::default(),
+            full: false,
         };
         let edits = [Edit::Put(assignment)];
         let in_effect: Segments = segments.into_iter().collect();

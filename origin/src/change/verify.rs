@@ -187,6 +187,7 @@ mod tests {
             candidate: None,
             schedule: Schedule::new(vec![Occurrence { opens, closes }]).unwrap(),
             suspension: Suspension::default(),
+            full: false,
         }
     }
 

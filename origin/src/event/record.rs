@@ -28,6 +28,8 @@ pub struct Event {
     pub activated_at: Option<Timestamp>,
     /// When it was completed or cancelled.
     pub ended_at: Option<Timestamp>,
+    /// About how many players have taken part in it, of whom was reported; one who did so in two regions counts twice.
+    pub participants: u64,
     /// What the last accepted edit made, with the event's times: once it is deployed they are its own and no revision's.
     pub newest: Revised,
 }

@@ -47,6 +47,7 @@ pub fn deploy<E>(
                 paused: placement.paused,
                 stopped: false,
             },
+            full: false,
         },
     };
     Ok(if placement.percentage == BasisPoints::ALL {

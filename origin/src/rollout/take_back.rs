@@ -114,6 +114,7 @@ mod tests {
                 paused: true,
                 stopped: false,
             },
+            full: false,
         }
     }
 

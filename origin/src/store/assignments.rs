@@ -24,6 +24,7 @@ struct Row {
     schedule: Json<Schedule>,
     paused: bool,
     stopped: bool,
+    is_full: bool,
     salt: String,
     version: i64,
 }
@@ -68,6 +69,7 @@ impl Row {
                 paused: self.paused,
                 stopped: self.stopped,
             },
+            full: self.is_full,
         })
     }
 }
@@ -88,7 +90,7 @@ pub async fn held(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT region_id, event_id, live, candidate, exposure, bucket_by,
-                  schedule AS "schedule: Json<Schedule>", paused, stopped, salt, version
+                  schedule AS "schedule: Json<Schedule>", paused, stopped, is_full, salt, version
            FROM assignments WHERE region_id = ANY($1) AND event_id = ANY($2)"#,
         &regions,
         &events
@@ -134,7 +136,7 @@ pub async fn of_event(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT region_id, event_id, live, candidate, exposure, bucket_by,
-                  schedule AS "schedule: Json<Schedule>", paused, stopped, salt, version
+                  schedule AS "schedule: Json<Schedule>", paused, stopped, is_full, salt, version
            FROM assignments WHERE event_id = $1"#,
         of.as_str()
     )
@@ -157,7 +159,7 @@ pub async fn of_events(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT region_id, event_id, live, candidate, exposure, bucket_by,
-                  schedule AS "schedule: Json<Schedule>", paused, stopped, salt, version
+                  schedule AS "schedule: Json<Schedule>", paused, stopped, is_full, salt, version
            FROM assignments WHERE event_id = ANY($1)"#,
         &events
     )
@@ -184,7 +186,7 @@ pub async fn of_region(
     let rows = sqlx::query_as!(
         Row,
         r#"SELECT region_id, event_id, live, candidate, exposure, bucket_by,
-                  schedule AS "schedule: Json<Schedule>", paused, stopped, salt, version
+                  schedule AS "schedule: Json<Schedule>", paused, stopped, is_full, salt, version
            FROM assignments WHERE region_id = $1 ORDER BY event_id"#,
         of.as_str()
     )
@@ -237,6 +239,7 @@ struct Puts {
     schedules: Vec<serde_json::Value>,
     paused: Vec<bool>,
     stopped: Vec<bool>,
+    full: Vec<bool>,
     salts: Vec<String>,
 }
 
@@ -256,6 +259,7 @@ impl Puts {
         self.schedules.push(serde_json::json!(assignment.schedule));
         self.paused.push(assignment.suspension.paused);
         self.stopped.push(assignment.suspension.stopped);
+        self.full.push(assignment.full);
         self.salts.push(assignment.salt.clone());
     }
 }
@@ -264,19 +268,19 @@ async fn put_assignments(conn: &mut PgConnection, puts: &Puts) -> Result<(), Sto
     sqlx::query!(
         "WITH rows AS (
              SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::int[], $5::int[], $6::int[],
-                     $7::text[], $8::jsonb[], $9::bool[], $10::bool[], $11::text[])
+                     $7::text[], $8::jsonb[], $9::bool[], $10::bool[], $11::bool[], $12::text[])
                  AS t (region_id, version, event_id, live, candidate, exposure, bucket_by, schedule,
-                     paused, stopped, salt)),
+                     paused, stopped, is_full, salt)),
          there_again AS (
              DELETE FROM region_tombstones t USING rows r
              WHERE t.region_id = r.region_id AND t.kind = 'Assignment' AND t.event_id = r.event_id)
          INSERT INTO assignments (region_id, version, event_id, live, candidate, exposure, bucket_by,
-             schedule, paused, stopped, salt)
+             schedule, paused, stopped, is_full, salt)
          SELECT * FROM rows
          ON CONFLICT (region_id, event_id) DO UPDATE SET version = excluded.version,
              live = excluded.live, candidate = excluded.candidate, exposure = excluded.exposure,
              bucket_by = excluded.bucket_by, schedule = excluded.schedule, paused = excluded.paused,
-             stopped = excluded.stopped, salt = excluded.salt",
+             stopped = excluded.stopped, is_full = excluded.is_full, salt = excluded.salt",
         &puts.regions,
         &puts.versions,
         &puts.events,
@@ -287,6 +291,7 @@ async fn put_assignments(conn: &mut PgConnection, puts: &Puts) -> Result<(), Sto
         &puts.schedules,
         &puts.paused,
         &puts.stopped,
+        &puts.full,
         &puts.salts
     )
     .execute(conn)

@@ -48,6 +48,7 @@ struct Row {
     updated_at: Time,
     activated_at: Option<Time>,
     ended_at: Option<Time>,
+    participants: i64,
     timing: Option<String>,
     revision: i32,
     document: String,
@@ -79,6 +80,7 @@ impl Row {
             updated_at: self.updated_at.to_jiff(),
             activated_at: self.activated_at.map(Time::to_jiff),
             ended_at: self.ended_at.map(Time::to_jiff),
+            participants: u64::try_from(self.participants).unwrap_or(0),
             newest: Revised {
                 revision: revisions::number(self.revision)?,
                 document: revisions::read_with(&self.document, self.timing.as_deref())?,
@@ -99,7 +101,9 @@ pub(super) async fn read(
         Row,
         r#"SELECT e.event_id, e.state, e.salt, e.created_at as "created_at: Time", e.created_by,
                e.updated_at as "updated_at: Time", e.activated_at as "activated_at: Time",
-               e.ended_at as "ended_at: Time", e.timing::text, e.revision, r.document::text as "document!",
+               e.ended_at as "ended_at: Time",
+               (SELECT coalesce(sum(p.many), 0) FROM event_participants p WHERE p.event_id = e.event_id)::bigint
+                   as "participants!", e.timing::text, e.revision, r.document::text as "document!",
                r.approval_status, r.approved_by, r.approved_at as "approved_at: Time", r.notes,
                r.created_at as "revised_at: Time", r.created_by as revised_by
            FROM live_events e JOIN revisions r USING (event_id, revision)

@@ -57,6 +57,7 @@ fn cell(
             revision: Some(Revision(1)),
             variant: None,
             cohort,
+            segment: None,
         },
         second,
         tally,
@@ -110,6 +111,15 @@ async fn metrics(caller: &Caller<'_>, more: &str) -> Value {
         .must(200)
 }
 
+/// What a connection of its own tells in one batch.
+async fn tell(origin: &Origin, n: u128, cells: Vec<Cell>) {
+    claimed(origin, ("a", 1), &[n]).await;
+    assert_eq!(
+        counted(origin, ("a", 1), &aggregate(&[(n, 1)], cells)).await,
+        []
+    );
+}
+
 const PARTICIPATES: &[(u64, Counted)] = &[(1, Counted::Participation)];
 
 #[sqlx::test(migrations = "../migrations")]
@@ -152,7 +162,8 @@ async fn what_happened_is_told_in_rates_by_region_cohort_and_step(pool: PgPool) 
     assert_eq!(
         whole["engagement"],
         json!({
-            "activePlayers": 3, "participants": 2, "participationRate": whole["engagement"]["participationRate"],
+            "activePlayers": 3, "participants": 2, "participations": 2, "dailyActivePlayers": 3, "monthlyActivePlayers": 3,
+            "participationRate": whole["engagement"]["participationRate"],
             "completions": 1, "completionRate": whole["engagement"]["completionRate"], "sessions": 2,
             "averageSessionSeconds": 60.0, "errors": 1, "errorRate": whole["engagement"]["errorRate"],
         })
@@ -219,6 +230,7 @@ async fn what_is_asked_wrongly_is_named(pool: PgPool) {
         ("window=P2D&step=PT1M", "step"),
         ("cohort=Nobody", "cohort"),
         ("variant=", "variant"),
+        ("segment=Big", "segment"),
         ("colour=red", "colour"),
     ] {
         let refused = admin.get(&format!("/events/fest/metrics?{query}")).await;
@@ -325,6 +337,137 @@ async fn of_many_edges_at_once_nothing_is_lost(pool: PgPool) {
             .unwrap();
         assert_eq!(sum, 80, "{grain}");
     }
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn of_a_segment_there_are_plain_counts_beside_everybodys(pool: PgPool) {
+    let origin = start(pool).await;
+    let now = origin.now();
+    let happened = [
+        (1, Counted::Participation),
+        (1, Counted::Purchase(Cents(250))),
+    ];
+    let everybody = cell("fest", "us-east", Cohort::Exposed, now, &happened);
+    let mut whales = everybody.clone();
+    whales.place.segment = Some("whales".parse().unwrap());
+    whales.tally = Tally {
+        sums: whales.tally.sums,
+        ..Tally::default()
+    };
+    tell(&origin, 1, vec![whales.clone(), everybody]).await;
+    let admin = origin.admin();
+    let whole = metrics(&admin, "").await;
+    assert_eq!(
+        (
+            &whole["engagement"]["participants"],
+            &whole["revenue"]["total"]
+        ),
+        (&json!(1), &json!(2.5))
+    );
+    let of_whales = metrics(&admin, "?segment=whales").await;
+    assert_eq!(
+        (
+            &of_whales["engagement"]["participations"],
+            &of_whales["engagement"]["participants"]
+        ),
+        (&json!(1), &Value::Null)
+    );
+    let revenue = &of_whales["revenue"];
+    assert_eq!(
+        (
+            &revenue["total"],
+            &revenue["payingPlayers"],
+            &revenue["regionsTotal"]
+        ),
+        (&json!(2.5), &Value::Null, &Value::Null)
+    );
+    let others = metrics(&admin, "/engagement?segment=newcomers").await;
+    assert_eq!(others["participations"], 0);
+    // What a segment's players bought came in once.
+    let cents: i64 = sqlx::query_scalar("SELECT sum(cents)::bigint FROM region_revenue")
+        .fetch_one(&origin.pool)
+        .await
+        .unwrap();
+    assert_eq!(cents, 250);
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn who_stays_is_told_from_one_stretch_to_the_next(pool: PgPool) {
+    let origin = start(pool).await;
+    let now = origin.now();
+    let plays = |players: std::ops::Range<u64>| {
+        players
+            .map(|player| (player, Counted::SessionStart))
+            .collect::<Vec<_>>()
+    };
+    let of = |minutes, players| {
+        let at = now - SignedDuration::from_mins(minutes);
+        cell("fest", "us-east", Cohort::Everybody, at, &plays(players))
+    };
+    tell(&origin, 1, vec![of(50, 0..8), of(20, 6..16)]).await;
+    let admin = origin.admin();
+    let near = |found: &Value, expected: f64| {
+        let found = found.as_f64().unwrap_or_else(|| panic!("{found}"));
+        assert!(
+            (found - expected).abs() < 0.001,
+            "{found} instead of {expected}"
+        );
+    };
+    let half = metrics(&admin, "/sentiment?window=PT30M").await;
+    near(&half["retention"], 0.25);
+    let series = metrics(&admin, "/sentiment?window=PT1H&step=PT30M").await;
+    assert_eq!(
+        (&series["retention"], &series["series"][0]["retention"]),
+        (&Value::Null, &Value::Null)
+    );
+    near(&series["series"][1]["retention"], 0.25);
+    // Of a month nobody knows the one before.
+    assert_eq!(
+        metrics(&admin, "/sentiment?window=P30D").await["retention"],
+        Value::Null
+    );
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn what_came_in_is_compared_with_the_weeks_before_the_event(pool: PgPool) {
+    let origin = start(pool).await;
+    let (now, admin) = (origin.now(), origin.admin());
+    let fields = json!({ "startTime": now, "endTime": now + SignedDuration::from_hours(24) });
+    admin.put("/events/fest", fields).await.must(200);
+    admin
+        .post("/events", event("shop", json!({})))
+        .await
+        .must(201);
+    // Hours of weeks before, as they were counted then: two dollars each.
+    sqlx::query(
+        "INSERT INTO region_revenue SELECT date_trunc('hour', $1::timestamptz) - n * interval '1 hour', 'us-east', 'a', 200
+         FROM generate_series(24, 24 * 15) AS n",
+    )
+    .bind(now.to_string())
+    .execute(&origin.pool)
+    .await
+    .unwrap();
+    let buys = [(1, Counted::Purchase(Cents(300)))];
+    let of = |event| cell(event, "us-east", Cohort::Everybody, now, &buys);
+    tell(&origin, 1, vec![of("fest"), of("shop")]).await;
+    origin.clock.advance(SignedDuration::from_mins(30));
+    let revenue = metrics(&admin, "/revenue").await;
+    assert_eq!(
+        (
+            &revenue["total"],
+            &revenue["regionsTotal"],
+            &revenue["baseline"]
+        ),
+        (&json!(3.0), &json!(6.0), &json!(1.0)),
+        "{revenue}"
+    );
+    assert_eq!(revenue["uplift"], 5.0);
+    // Only the region's own counts, and there was nothing there.
+    let west = metrics(&admin, "/revenue?region=eu-west").await;
+    assert_eq!(
+        (&west["regionsTotal"], &west["baseline"]),
+        (&json!(0.0), &Value::Null)
+    );
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -209,6 +209,7 @@ async fn crowd(pool: &PgPool, region: &str, count: usize) {
                 candidate: None,
                 schedule: Schedule::default(),
                 suspension: Suspension::default(),
+                full: false,
             }));
         }
         let decision = Decision {

@@ -283,6 +283,7 @@ impl Origin {
             }),
             schedule: Default::default(),
             suspension: Default::default(),
+            full: false,
         };
         let content = store::revisions::content(&mut tx, &event, Revision(1))
             .await

@@ -185,7 +185,8 @@ struct WireAssignment {
     candidate: Option<WireCandidate>,
     schedule: List<(i64, i64)>,
     paused: bool,
-    stopped: bool,
+    /// Bit 0: stopped; bit 1: full. First it was whether it is stopped, and lies on the wire as that did.
+    marks: u8,
 }
 
 #[derive(Encode, Decode)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, SenderSession};
+use crate::attribute::Attribute;
 use crate::id::EventId;
 use crate::message::Cursor;
 use crate::version::Revision;
@@ -21,6 +22,18 @@ pub struct Batch {
     pub reports: Vec<serde_json::Value>,
 }
 
+/// A report that does not count. The others of its batch do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Refused {
+    /// The number of its batch.
+    pub batch: u64,
+    /// Its place there, from 0.
+    pub index: usize,
+    /// For people: what was wrong, what would be right.
+    pub message: String,
+}
+
 /// What happened, to whom, and what they were shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,6 +48,12 @@ pub struct Report {
     /// What the player was shown.
     #[serde(flatten)]
     pub seen: Seen,
+    /// What segments look at, so that it counts for the player's segments too. Does not leave the edge.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, Attribute>,
+    /// The player's platform, which segments may look at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
 }
 
 /// What happened.
@@ -126,6 +145,7 @@ mod tests {
             json!({ "revision": 3, "variant": "b" }),
             json!({ "keys": { "match": "m-1" },
                 "position": { "epoch": "01a00000-0000-7000-8000-000000000000", "version": 7 } }),
+            json!({ "attributes": { "level": 12, "vip": true }, "platform": "ps5" }),
             json!({}),
         ];
         for kind in &kinds {

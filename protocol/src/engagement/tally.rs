@@ -141,45 +141,53 @@ pub enum Counted {
     Error,
 }
 
-impl Tally {
-    /// Counts what happened to a player, who is a keyed hash here.
-    pub fn count(&mut self, player: u64, happened: Counted) {
-        self.active.note(player);
-        let sums = &mut self.sums;
+impl Sums {
+    /// Counts what happened.
+    pub fn count(&mut self, happened: Counted) {
         let one = |sum: &mut u64| *sum = sum.saturating_add(1);
         match happened {
-            Counted::SessionStart => one(&mut sums.session_starts),
+            Counted::SessionStart => one(&mut self.session_starts),
             Counted::SessionEnd(seconds) => {
-                one(&mut sums.session_ends);
-                sums.session_seconds = sums.session_seconds.saturating_add(seconds.into());
+                one(&mut self.session_ends);
+                self.session_seconds = self.session_seconds.saturating_add(seconds.into());
             }
-            Counted::Participation => {
-                one(&mut sums.participations);
-                self.participants.note(player);
-            }
-            Counted::Completion => {
-                one(&mut sums.completions);
-                self.completers.note(player);
-            }
+            Counted::Participation => one(&mut self.participations),
+            Counted::Completion => one(&mut self.completions),
             Counted::Purchase(Cents(cents)) => {
-                one(&mut sums.purchases);
-                sums.revenue = sums.revenue.saturating_add(cents);
-                self.payers.note(player);
+                one(&mut self.purchases);
+                self.revenue = self.revenue.saturating_add(cents);
             }
             Counted::Feedback(sentiment, score) => {
                 one(match sentiment {
-                    Sentiment::Positive => &mut sums.positive,
-                    Sentiment::Neutral => &mut sums.neutral,
-                    Sentiment::Negative => &mut sums.negative,
+                    Sentiment::Positive => &mut self.positive,
+                    Sentiment::Neutral => &mut self.neutral,
+                    Sentiment::Negative => &mut self.negative,
                 });
                 match score {
                     None => {}
-                    Some(0..=6) => one(&mut sums.detractors),
-                    Some(7..=8) => one(&mut sums.passives),
-                    Some(_) => one(&mut sums.promoters),
+                    Some(0..=6) => one(&mut self.detractors),
+                    Some(7..=8) => one(&mut self.passives),
+                    Some(_) => one(&mut self.promoters),
                 }
             }
-            Counted::Error => one(&mut sums.errors),
+            Counted::Error => one(&mut self.errors),
+        }
+    }
+}
+
+impl Tally {
+    /// Counts what happened to a player, who is a keyed hash here.
+    pub fn count(&mut self, player: u64, happened: Counted) {
+        self.sums.count(happened);
+        self.active.note(player);
+        match happened {
+            Counted::Participation => self.participants.note(player),
+            Counted::Completion => self.completers.note(player),
+            Counted::Purchase(_) => self.payers.note(player),
+            Counted::SessionStart
+            | Counted::SessionEnd(_)
+            | Counted::Feedback(..)
+            | Counted::Error => {}
         }
     }
 

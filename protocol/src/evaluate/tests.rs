@@ -73,6 +73,7 @@ fn assignment() -> Assignment {
         candidate: None,
         schedule: schedule(&[(100, 200), (300, 400)]),
         suspension: Suspension::default(),
+        full: false,
     }
 }
 

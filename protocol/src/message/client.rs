@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Cursor, MessageError, Tag, print};
 use crate::attribute::Attribute;
 use crate::build::Build;
+use crate::engagement::Batch;
 use crate::filter::Filter;
 use crate::id::{EventId, RegionId};
 use crate::version::{Epoch, Revision, Version};
@@ -48,6 +49,8 @@ pub enum ClientMessage {
     Unwatch(Unwatch),
     /// What some players are shown now.
     Query(Query),
+    /// A batch of reports of what players do.
+    Reports(Batch),
     /// A newer token.
     Token(Renewal),
     /// A type of a newer client.
@@ -211,6 +214,7 @@ impl ClientMessage {
             "watch" => Self::Watch(serde_json::from_str(text)?),
             "unwatch" => Self::Unwatch(serde_json::from_str(text)?),
             "query" => Self::Query(serde_json::from_str(text)?),
+            "reports" => Self::Reports(serde_json::from_str(text)?),
             "token" => Self::Token(serde_json::from_str(text)?),
             _ => Self::Unknown,
         })
@@ -226,6 +230,7 @@ impl ClientMessage {
             Self::Watch(_) => "watch",
             Self::Unwatch(_) => "unwatch",
             Self::Query(_) => "query",
+            Self::Reports(_) => "reports",
             Self::Token(_) => "token",
             Self::Unknown => "unknown",
         }
@@ -244,6 +249,7 @@ impl ClientMessage {
             Self::Watch(body) => print(kind, body),
             Self::Unwatch(body) => print(kind, body),
             Self::Query(body) => print(kind, body),
+            Self::Reports(body) => print(kind, body),
             Self::Token(body) => print(kind, body),
             Self::Unknown => print(kind, &serde_json::Map::new()),
         }

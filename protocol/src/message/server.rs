@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Cursor, DeltaMessage, MessageError, SnapshotMessage, Tag, print};
+use crate::engagement::{Refused, SenderSession};
 use crate::id::{EdgeId, EventId, Installation, RegionId};
 use crate::json_text::JsonText;
 use crate::version::{Epoch, Version};
@@ -29,6 +30,10 @@ pub enum ServerMessage {
     Current(Current),
     /// The answer to a query.
     Result(QueryResult),
+    /// Reports are counted for good.
+    Counted(CountedBatches),
+    /// Reports are to be sent again.
+    Resend(Resend),
     /// How fresh what this edge knows is.
     Contact(Contact),
     /// The token expires soon.
@@ -182,6 +187,32 @@ pub struct PlayerResult {
     pub events: Vec<JsonText>,
 }
 
+/// Batches of reports that are counted for good, and never are again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CountedBatches {
+    /// Whose.
+    pub session: SenderSession,
+    /// All up to this one.
+    pub batch: u64,
+    /// Reports in those sent over this connection that do not count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
+}
+
+/// Batches of reports that this edge does not have, and that are not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resend {
+    /// Whose.
+    pub session: SenderSession,
+    /// From this one on.
+    pub from: u64,
+    /// After so many milliseconds.
+    #[serde(default)]
+    pub after_ms: u64,
+}
+
 /// How fresh what this edge knows is: said when it loses its origin, and when it has found it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -254,6 +285,8 @@ impl ServerMessage {
             "player" => Self::Player(serde_json::from_str(text)?),
             "current" => Self::Current(serde_json::from_str(text)?),
             "result" => Self::Result(serde_json::from_str(text)?),
+            "counted" => Self::Counted(serde_json::from_str(text)?),
+            "resend" => Self::Resend(serde_json::from_str(text)?),
             "contact" => Self::Contact(serde_json::from_str(text)?),
             "tokenExpiring" => Self::TokenExpiring(serde_json::from_str(text)?),
             "tokenRenewed" => Self::TokenRenewed(serde_json::from_str(text)?),
@@ -277,6 +310,8 @@ impl ServerMessage {
             Self::Player(_) => "player",
             Self::Current(_) => "current",
             Self::Result(_) => "result",
+            Self::Counted(_) => "counted",
+            Self::Resend(_) => "resend",
             Self::Contact(_) => "contact",
             Self::TokenExpiring(_) => "tokenExpiring",
             Self::TokenRenewed(_) => "tokenRenewed",
@@ -302,6 +337,8 @@ impl ServerMessage {
             Self::Player(body) => print(kind, body),
             Self::Current(body) => print(kind, body),
             Self::Result(body) => print(kind, body),
+            Self::Counted(body) => print(kind, body),
+            Self::Resend(body) => print(kind, body),
             Self::Contact(body) => print(kind, body),
             Self::TokenExpiring(body) | Self::TokenRenewed(body) => print(kind, body),
             Self::Refused(body) => print(kind, body),

@@ -54,6 +54,7 @@ fn assignment(id: &str, live: Option<u32>, candidate: Option<u32>) -> Entry {
         }),
         schedule: Schedule::default(),
         suspension: Suspension::default(),
+        full: false,
     }
     .into()
 }

@@ -239,14 +239,15 @@ fn candidate() -> impl Strategy<Value = Candidate> {
 
 pub(crate) fn assignment() -> impl Strategy<Value = Assignment> {
     let shown = (option::of(revision()), option::of(candidate()), schedule());
-    (event(), text(), shown, any::<(bool, bool)>()).prop_map(
-        |(event_id, salt, (live, candidate, schedule), (paused, stopped))| Assignment {
+    (event(), text(), shown, any::<(bool, bool, bool)>()).prop_map(
+        |(event_id, salt, (live, candidate, schedule), (paused, stopped, full))| Assignment {
             event_id,
             salt,
             live,
             candidate,
             schedule,
             suspension: Suspension { paused, stopped },
+            full,
         },
     )
 }

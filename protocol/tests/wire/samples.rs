@@ -490,6 +490,7 @@ fn assignment() -> Assignment {
             paused: true,
             stopped: false,
         },
+        full: false,
     }
 }
 
@@ -504,6 +505,7 @@ fn least_assignment() -> Assignment {
             paused: false,
             stopped: true,
         },
+        full: false,
     }
 }
 

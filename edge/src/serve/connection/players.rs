@@ -39,6 +39,11 @@ impl Players {
         }
     }
 
+    /// At level Watch.
+    pub(super) fn watch(&self) -> Option<&Watch> {
+        self.watch.as_deref()
+    }
+
     /// What is to be answered before anything more is heard.
     pub(super) fn query(&mut self) -> Option<Box<Query>> {
         self.query.take()

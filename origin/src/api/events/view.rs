@@ -31,6 +31,8 @@ pub(super) struct EventView {
     activated_at: Option<Timestamp>,
     /// When it was completed or cancelled.
     ended_at: Option<Timestamp>,
+    /// About how many players have taken part, within 1.6 % (standard error).
+    current_participants: u64,
     /// What each region serves.
     regions: BTreeMap<RegionId, Served>,
 }
@@ -83,6 +85,8 @@ struct Served {
     schedule: Schedule,
     paused: bool,
     stopped: bool,
+    /// As many take part as the event has places for.
+    full: bool,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -110,6 +114,7 @@ impl EventView {
             updated_at: event.updated_at,
             activated_at: event.activated_at,
             ended_at: event.ended_at,
+            current_participants: event.participants,
             regions: served
                 .into_iter()
                 .map(|(region, a)| (region.clone(), Served::of(a)))
@@ -170,6 +175,7 @@ impl Served {
             schedule: assignment.schedule.clone(),
             paused: assignment.suspension.paused,
             stopped: assignment.suspension.stopped,
+            full: assignment.full,
         }
     }
 }

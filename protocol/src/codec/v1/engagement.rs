@@ -11,6 +11,7 @@ use crate::engagement::{
     Cell, Cohort, Currencies, Distinct, Place, Rate, SenderSession, Sums, Tally,
 };
 use crate::frame::{Aggregate, EdgeFrame, OriginFrame};
+use crate::id::SegmentId;
 use crate::limits::{MAX_BATCHES, MAX_CELLS, MAX_CURRENCIES, MAX_NAME};
 use crate::version::Revision;
 
@@ -32,7 +33,7 @@ struct WireCell {
     event: String,
     revision: Option<u32>,
     variant: Option<String>,
-    cohort: WireCohort,
+    side: WireSide,
     /// Since 1970.
     second: i64,
     sums: List<u64>,
@@ -42,12 +43,66 @@ struct WireCell {
     payers: List<u8>,
 }
 
+/// In the place of what first was the cohort alone, and lies on the wire as that did for everybody's players.
+#[derive(Encode, Decode)]
+enum WireSide {
+    Everybody,
+    Exposed,
+    Control,
+    Unattributed,
+    Segment(String, WireCohort),
+}
+
 #[derive(Encode, Decode)]
 enum WireCohort {
     Everybody,
     Exposed,
     Control,
     Unattributed,
+}
+
+impl WireSide {
+    fn of(place: &Place) -> Self {
+        match (&place.segment, place.cohort) {
+            (Some(segment), cohort) => Self::Segment(segment.to_string(), cohort.into()),
+            (None, Cohort::Everybody) => Self::Everybody,
+            (None, Cohort::Exposed) => Self::Exposed,
+            (None, Cohort::Control) => Self::Control,
+            (None, Cohort::Unattributed) => Self::Unattributed,
+        }
+    }
+
+    fn read(self) -> Result<(Cohort, Option<SegmentId>), DecodeError> {
+        Ok(match self {
+            Self::Everybody => (Cohort::Everybody, None),
+            Self::Exposed => (Cohort::Exposed, None),
+            Self::Control => (Cohort::Control, None),
+            Self::Unattributed => (Cohort::Unattributed, None),
+            Self::Segment(segment, cohort) => (cohort.into(), Some(id("segment", &segment)?)),
+        })
+    }
+}
+
+impl From<Cohort> for WireCohort {
+    fn from(cohort: Cohort) -> Self {
+        match cohort {
+            Cohort::Everybody => Self::Everybody,
+            Cohort::Exposed => Self::Exposed,
+            Cohort::Control => Self::Control,
+            Cohort::Unattributed => Self::Unattributed,
+        }
+    }
+}
+
+impl From<WireCohort> for Cohort {
+    fn from(wire: WireCohort) -> Self {
+        match wire {
+            WireCohort::Everybody => Self::Everybody,
+            WireCohort::Exposed => Self::Exposed,
+            WireCohort::Control => Self::Control,
+            WireCohort::Unattributed => Self::Unattributed,
+        }
+    }
 }
 
 #[derive(Encode, Decode)]
@@ -129,12 +184,7 @@ impl From<&Cell> for WireCell {
             event: place.event.to_string(),
             revision: place.revision.map(|revision| revision.0),
             variant: place.variant.clone(),
-            cohort: match place.cohort {
-                Cohort::Everybody => WireCohort::Everybody,
-                Cohort::Exposed => WireCohort::Exposed,
-                Cohort::Control => WireCohort::Control,
-                Cohort::Unattributed => WireCohort::Unattributed,
-            },
+            side: WireSide::of(place),
             second: cell.second.as_second(),
             sums: tally.sums.to_array().into_iter().collect(),
             active: sketch(&tally.active),
@@ -151,6 +201,7 @@ impl TryFrom<WireCell> for Cell {
     fn try_from(wire: WireCell) -> Result<Self, DecodeError> {
         let variant = wire.variant.as_ref();
         at_most("variant", variant.map_or(0, String::len), MAX_NAME)?;
+        let (cohort, segment) = wire.side.read()?;
         let sums = <[u64; Sums::COUNT]>::try_from(wire.sums.into_inner());
         let sums = sums.map_err(|sums| invalid("sums", format!("has {}", sums.len())))?;
         let sketch = |field, bytes: List<u8>| {
@@ -162,12 +213,8 @@ impl TryFrom<WireCell> for Cell {
                 event: id("event", &wire.event)?,
                 revision: wire.revision.map(Revision),
                 variant: wire.variant,
-                cohort: match wire.cohort {
-                    WireCohort::Everybody => Cohort::Everybody,
-                    WireCohort::Exposed => Cohort::Exposed,
-                    WireCohort::Control => Cohort::Control,
-                    WireCohort::Unattributed => Cohort::Unattributed,
-                },
+                cohort,
+                segment,
             },
             second: Timestamp::from_second(wire.second)
                 .map_err(|error| invalid("second", error))?,

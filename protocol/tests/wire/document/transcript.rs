@@ -29,6 +29,9 @@ struct Connection {
     time: Option<jiff::Timestamp>,
     watched: BTreeSet<String>,
     asked: BTreeSet<String>,
+    /// The last batches that were counted, and that were told.
+    counted: u64,
+    reported: u64,
     /// Of the last `current`.
     told: Option<Cursor>,
     expires: Option<jiff::Timestamp>,
@@ -72,6 +75,10 @@ impl GameServer {
                 }
             }
             ClientMessage::Query(query) => assert!(connection.asked.insert(query.id)),
+            ClientMessage::Reports(batch) => {
+                assert!(batch.batch > connection.counted, "it is counted already");
+                connection.reported = connection.reported.max(batch.batch);
+            }
             ClientMessage::Token(_) => assert!(connection.expires.is_some()),
             ClientMessage::Unknown => panic!("nobody knows it"),
         }
@@ -122,6 +129,15 @@ impl GameServer {
             ServerMessage::Result(result) => {
                 self.is_time(result.time);
                 assert!(self.connection.asked.remove(&result.id));
+            }
+            ServerMessage::Counted(counted) => {
+                let connection = &mut self.connection;
+                assert!(counted.batch > connection.counted && counted.batch <= connection.reported);
+                connection.counted = counted.batch;
+            }
+            ServerMessage::Resend(resend) => {
+                let connection = &self.connection;
+                assert!(resend.from > connection.counted && resend.from <= connection.reported);
             }
             ServerMessage::Refused(refused) => {
                 assert!(self.connection.asked.remove(&refused.id.unwrap()));

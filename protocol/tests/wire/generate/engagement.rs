@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::{event, region, uuid};
 
-fn session() -> impl Strategy<Value = SenderSession> {
+pub(super) fn session() -> impl Strategy<Value = SenderSession> {
     uuid().prop_map(SenderSession)
 }
 
@@ -47,15 +47,17 @@ fn cell() -> impl Strategy<Value = Cell> {
         option::of(1_u32..),
         option::of("[a-z]{1,20}"),
         0..Cohort::ALL.len(),
+        option::of("[a-z]{1,20}"),
     );
     (place, 0_i64..4_000_000_000, tally()).prop_map(
-        |(((region, event), revision, variant, cohort), second, tally)| Cell {
+        |(((region, event), revision, variant, cohort, segment), second, tally)| Cell {
             place: Place {
                 region,
                 event,
                 revision: revision.map(Revision),
                 variant,
                 cohort: Cohort::ALL[cohort],
+                segment: segment.map(|segment| segment.parse().unwrap()),
             },
             second: Timestamp::from_second(second).unwrap(),
             tally,

@@ -1,11 +1,13 @@
 //! Any message between game server and edge.
 
+use liveevents_protocol::engagement::{Batch, Happening, Refused, Report, Seen, Sentiment};
 use liveevents_protocol::filter::Filter;
 use liveevents_protocol::message::*;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
+use super::engagement::session;
 use super::{
     assignment, attribute, build, content, edge, entry, epoch, event, event_type, installation,
     json, region, revision, segment, text, time, version,
@@ -115,9 +117,68 @@ pub(crate) fn client_message() -> impl Strategy<Value = ClientMessage> {
                 include_config,
             })
         }),
+        (session(), 1_u64.., vec(report(), 0..3)).prop_map(|(session, batch, reports)| {
+            ClientMessage::Reports(Batch {
+                session,
+                batch,
+                reports,
+            })
+        }),
         text().prop_map(|token| ClientMessage::Token(Renewal { token })),
         Just(ClientMessage::Unknown),
     ]
+}
+
+fn refused_report() -> impl Strategy<Value = Refused> {
+    (1_u64.., any::<u32>(), text()).prop_map(|(batch, index, message)| Refused {
+        batch,
+        index: index as usize,
+        message,
+    })
+}
+
+fn report() -> impl Strategy<Value = serde_json::Value> {
+    let happening = prop_oneof![
+        Just(Happening::SessionStart),
+        (0_u32..=604_800).prop_map(|seconds| Happening::SessionEnd { seconds }),
+        Just(Happening::Participation),
+        Just(Happening::Completion),
+        (0_u32..=1_000_000_000, "[A-Z]{3}").prop_map(|(amount, currency)| Happening::Purchase {
+            amount: amount.to_string().parse().unwrap(),
+            currency,
+        }),
+        option::of(0_u8..=10).prop_map(|score| Happening::Feedback {
+            sentiment: Sentiment::Neutral,
+            score,
+        }),
+        Just(Happening::Error),
+    ];
+    let seen = (
+        option::of(revision()),
+        option::of(text()),
+        btree_map(text(), text(), 0..3),
+        option::of(cursor()),
+    );
+    let seen = seen.prop_map(|(revision, variant, keys, position)| Seen {
+        revision,
+        variant,
+        keys,
+        position,
+    });
+    let known = (btree_map(text(), attribute(), 0..3), option::of(text()));
+    (event(), text(), happening, seen, known).prop_map(
+        |(event_id, player, happening, seen, (attributes, platform))| {
+            let report = Report {
+                event_id,
+                player,
+                happening,
+                seen,
+                attributes,
+                platform,
+            };
+            serde_json::to_value(report).unwrap()
+        },
+    )
 }
 
 fn welcome() -> impl Strategy<Value = Welcome> {
@@ -225,6 +286,20 @@ pub(crate) fn server_message() -> impl Strategy<Value = ServerMessage> {
         notice().prop_map(ServerMessage::Activated),
         notice().prop_map(ServerMessage::Deactivated),
         evaluated(),
+        (session(), any::<u64>(), vec(refused_report(), 0..3)).prop_map(
+            |(session, batch, refused)| ServerMessage::Counted(CountedBatches {
+                session,
+                batch,
+                refused,
+            })
+        ),
+        (session(), 1_u64.., any::<u64>()).prop_map(|(session, from, after_ms)| {
+            ServerMessage::Resend(Resend {
+                session,
+                from,
+                after_ms,
+            })
+        }),
         (option::of(time()), any::<bool>(), time()).prop_map(|(contact_at, stale, time)| {
             ServerMessage::Contact(Contact {
                 contact_at,

@@ -46,7 +46,7 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn session(n: u128) -> SenderSession {
+pub(super) fn session(n: u128) -> SenderSession {
     SenderSession(Uuid::from_u128(
         0x0190_0000_0000_7000_8000_0000_0000_0000 + n,
     ))
@@ -67,6 +67,7 @@ fn aggregate() -> Aggregate {
         revision,
         variant: variant.map(str::to_owned),
         cohort,
+        segment: None,
     };
     let whole = Tally {
         sums: Sums::from_array(std::array::from_fn(|at| 100 * u64::try_from(at).unwrap())),

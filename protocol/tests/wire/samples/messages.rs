@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use liveevents_protocol::engagement::{Batch, Refused};
 use liveevents_protocol::filter::Filter;
 use liveevents_protocol::message::*;
 use liveevents_protocol::model::EventType;
 use liveevents_protocol::version::{Revision, Version};
 
 use super::super::sample::Value;
+use super::engagement::session;
 use super::{
     assignment, content, epoch, event, json, least_assignment, least_content, least_segment,
     region, removed_segment, segment, segmented, stamped, time,
@@ -114,6 +116,23 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
             })),
         ),
         (
+            "client-reports",
+            Value::Client(ClientMessage::Reports(Batch {
+                session: session(1),
+                batch: 300,
+                reports: vec![
+                    serde_json::json!({
+                        "kind": "Purchase", "eventId": "summer-fest-2025", "player": "p-1", "amount": "4.99",
+                        "currency": "EUR", "revision": 7, "variant": "b", "attributes": {"level": 12}, "platform": "ps5",
+                    }),
+                    serde_json::json!({
+                        "kind": "SessionEnd", "eventId": "summer-fest-2025", "player": "p-2", "seconds": 1800,
+                        "keys": {"match": "m-1"}, "position": {"epoch": epoch(), "version": 300},
+                    }),
+                ],
+            })),
+        ),
+        (
             "client-token",
             Value::Client(ClientMessage::Token(Renewal {
                 token: "header.claims.signature".to_owned(),
@@ -207,6 +226,26 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
                     player: "p-1".to_owned(),
                     events: Vec::new(),
                 }],
+            })),
+        ),
+        (
+            "server-counted",
+            Value::Server(ServerMessage::Counted(CountedBatches {
+                session: session(1),
+                batch: 300,
+                refused: vec![Refused {
+                    batch: 299,
+                    index: 17,
+                    message: "score is 11, must be 0 to 10".to_owned(),
+                }],
+            })),
+        ),
+        (
+            "server-resend",
+            Value::Server(ServerMessage::Resend(Resend {
+                session: session(1),
+                from: 301,
+                after_ms: 1_000,
             })),
         ),
         (

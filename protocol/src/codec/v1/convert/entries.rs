@@ -287,7 +287,7 @@ impl From<&Assignment> for WireAssignment {
                 .map(|o| (o.opens.as_microsecond(), o.closes.as_microsecond()))
                 .collect(),
             paused: assignment.suspension.paused,
-            stopped: assignment.suspension.stopped,
+            marks: u8::from(assignment.suspension.stopped) | u8::from(assignment.full) << 1,
         }
     }
 }
@@ -307,6 +307,9 @@ impl TryFrom<WireAssignment> for Assignment {
                 })
             })
             .collect::<Result<Vec<_>, DecodeError>>()?;
+        if wire.marks > 3 {
+            return Err(invalid("marks", format!("are {}, at most 3", wire.marks)));
+        }
         let candidate = wire
             .candidate
             .map(|candidate| {
@@ -326,8 +329,9 @@ impl TryFrom<WireAssignment> for Assignment {
             schedule: Schedule::new(occurrences).map_err(|error| invalid("schedule", error))?,
             suspension: Suspension {
                 paused: wire.paused,
-                stopped: wire.stopped,
+                stopped: wire.marks & 1 != 0,
             },
+            full: wire.marks & 2 != 0,
         })
     }
 }
