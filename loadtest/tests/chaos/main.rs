@@ -1,4 +1,4 @@
-//! Guarantees 1 to 5 and 7, by trying to break them: an origin, three edges of two regions and game servers, with links
+//! Guarantees 1 to 5, 7 and 9, by trying to break them: an origin, three edges of two regions and game servers, with links
 //! that lose, double, reorder, delay, hold and cut, and with any process killed at any moment, while somebody goes on
 //! changing what is served.
 //!
@@ -17,6 +17,7 @@ mod common;
 mod changer;
 mod model;
 mod plan;
+mod reporters;
 mod scene;
 mod watchman;
 
@@ -81,6 +82,7 @@ async fn round(seed: u64, length: Duration) {
         scene.release(silent);
         scene.converges(&changer, None).await;
         scene.assert_kept(&changer).await;
+        scene.assert_counted().await;
     }
 
     stop.send_replace(true);
@@ -90,8 +92,14 @@ async fn round(seed: u64, length: Duration) {
         .iter()
         .map(|watched| watched.watchman.shown())
         .collect();
+    let reported: Vec<_> = scene
+        .servers
+        .iter()
+        .map(|watched| watched.reported)
+        .collect();
     println!(
-        "SEED={seed}: {} changes answered, {} not; {answers:?} reads; game servers were shown {shown:?} states",
+        "SEED={seed}: {} changes answered, {} not; {answers:?} reads; game servers were shown {shown:?} states and \
+         reported {reported:?} times",
         changer.answered.len(),
         changer.unanswered
     );

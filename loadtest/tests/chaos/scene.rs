@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use liveevents_client::Clock;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 use crate::changer::Changer;
 use crate::common::cluster::{Cluster, Edge};
@@ -19,6 +19,7 @@ use crate::common::server::Server;
 use crate::common::{Random, eventually};
 use crate::model::{REGIONS, held, told};
 use crate::plan::{EDGES, Fault, SERVERS, Step, Victim};
+use crate::reporters::REPORTED;
 use crate::watchman::{Life, Watchman};
 
 /// A game server with its link, and who looks on.
@@ -29,6 +30,8 @@ pub(crate) struct Watched {
     /// Which edge the link leads to.
     at: usize,
     pub(crate) watchman: Watchman,
+    /// How much it has reported.
+    pub(crate) reported: u64,
 }
 
 /// Everything.
@@ -58,6 +61,7 @@ impl Scene {
         let redis = RedisServer::start_new().await;
         let cluster = Cluster::start_on(Database::create_on(&postgres.url())).await;
         let rest = cluster.rest().await;
+        rest.event(REPORTED).await;
         let (mut edges, mut uplinks) = (Vec::new(), Vec::new());
         for at in 0..EDGES {
             let uplink = Proxy::udp(&cluster.quic, Random(random.next())).await;
@@ -110,6 +114,7 @@ impl Scene {
                 link,
                 at,
                 watchman,
+                reported: 0,
             });
         }
     }
@@ -119,7 +124,7 @@ impl Scene {
         let start = Instant::now();
         for step in steps {
             // The faults come when the schedule says; nothing is awaited by this.
-            sleep_until(start + step.at).await;
+            self.report_until(start + step.at).await;
             if step.over {
                 self.end(step.fault).await;
             } else {
