@@ -272,8 +272,11 @@ async fn a_batch_counts_once_whoever_tells_it_and_however_often(pool: PgPool) {
     assert_eq!(counted(&origin, ("a", 1), &both).await, []);
     assert_eq!(told().await, (json!(1), 1));
 
-    // A session moves: what the first edge tells of it after that is refused whole, and says of whom.
+    // A session moves. What was counted stays so, although the edge tries it again only now.
     assert_eq!(claimed(&origin, ("b", 2), &[2]).await, [1]);
+    assert_eq!(counted(&origin, ("a", 1), &both).await, []);
+    assert_eq!(told().await, (json!(1), 1));
+    // What the first edge tells of it after that is refused whole, and says of whom.
     let next = aggregate(&[(1, 4), (2, 2)], participates());
     assert_eq!(counted(&origin, ("a", 1), &next).await, [session(2)]);
     assert_eq!(told().await, (json!(1), 1));
