@@ -27,6 +27,7 @@ use super::Api;
 use super::access::{Access, Routes};
 use super::audit::{self, AuditList};
 use super::page::page;
+use super::precondition::etag;
 use super::roles::{DESIGNERS, OPERATORS, PEOPLE};
 use crate::event::lifecycle::State as Life;
 use crate::event::record::Event;
@@ -36,7 +37,7 @@ use crate::store::{self, events};
 
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
-use view::{EventView, etag};
+use view::EventView;
 
 pub(super) fn routes() -> Routes {
     let creating = Access::to(DESIGNERS).limited(Limit::Events).once();

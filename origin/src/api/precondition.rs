@@ -1,12 +1,18 @@
-//! `If-Match`: nobody has been faster.
+//! `ETag` and `If-Match`: nobody has been faster.
 //!
 //! A revision's entity tag is its number in quotes. Tags are compared strongly (RFC 9110), as an edit has to be: a weak one
 //! says that two things are nearly the same, so it matches nothing, and whoever sends one is told so rather than that
 //! somebody was faster. What is no entity tag at all is a fault of the request.
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use liveevents_protocol::version::Revision;
 use liveevents_service::http::ApiError;
+
+/// A revision's entity tag, as a header.
+pub(super) fn etag(revision: Revision) -> HeaderMap {
+    let tag = HeaderValue::from_str(&format!("\"{revision}\""));
+    tag.into_iter().map(|tag| (header::ETAG, tag)).collect()
+}
 
 /// Whether a request may go on at this revision.
 pub(super) fn check_match(headers: &HeaderMap, newest: Revision) -> Result<(), ApiError> {

@@ -19,12 +19,13 @@ use utoipa_axum::routes;
 use super::Api;
 use super::access::{Access, Routes};
 use super::page::page;
+use super::precondition::etag;
 use super::roles::{DESIGNERS, OPERATORS, PEOPLE};
 use crate::limits::MAX_SEARCH;
 use crate::store;
 use crate::store::segments::Segment;
 use crate::store::{publications, segments};
-use view::{PublicationView, RevisionView, SegmentDetail, SegmentView, UseView, etag};
+use view::{PublicationView, RevisionView, SegmentDetail, SegmentView, UseView};
 
 /// Events that are told to use a segment; if there are more, these are the first.
 const MAX_USES: i64 = 100;

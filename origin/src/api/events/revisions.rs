@@ -12,9 +12,10 @@ use sqlx::PgConnection;
 use utoipa::{IntoParams, ToSchema};
 
 use super::find;
-use super::view::{RevisionSummary, RevisionView, etag};
+use super::view::{RevisionSummary, RevisionView};
 use crate::api::Api;
 use crate::api::page::page;
+use crate::api::precondition::etag;
 use crate::event::fields::EventFields;
 use crate::event::record::Revised;
 use crate::store::{self, revisions};

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::{HeaderMap, HeaderValue, header};
 use jiff::Timestamp;
 use liveevents_protocol::id::{EventId, RegionId};
 use liveevents_protocol::model::Assignment;
@@ -178,10 +177,4 @@ impl Served {
             full: assignment.full,
         }
     }
-}
-
-/// A revision's entity tag.
-pub(super) fn etag(revision: Revision) -> HeaderMap {
-    let tag = HeaderValue::from_str(&format!("\"{revision}\""));
-    tag.into_iter().map(|tag| (header::ETAG, tag)).collect()
 }

@@ -1,6 +1,5 @@
 //! Segments, revisions and publications as answers.
 
-use axum::http::{HeaderMap, HeaderValue, header};
 use jiff::Timestamp;
 use liveevents_protocol::id::{ChangeId, EventId, RegionId, SegmentId};
 use liveevents_protocol::segment::Criteria;
@@ -130,10 +129,4 @@ impl From<Publication> for PublicationView {
             reason: publication.reason,
         }
     }
-}
-
-/// A revision's entity tag.
-pub(super) fn etag(revision: Revision) -> HeaderMap {
-    let tag = HeaderValue::from_str(&format!("\"{revision}\""));
-    tag.into_iter().map(|tag| (header::ETAG, tag)).collect()
 }
