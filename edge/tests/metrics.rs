@@ -136,6 +136,12 @@ async fn every_metric_is_moved_by_what_it_counts() {
             .any(|standing| standing.deferred > 0)
     })
     .await;
+    // Nobody counts what is reported.
+    let url = format!("http://{}/api/v1/reports?region=us-east", edge.address);
+    let batch = serde_json::json!({ "session": uuid::Uuid::nil(), "batch": 1, "reports": [] });
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let sent = client.post(url).bearer_auth(&token).json(&batch).send();
+    assert_eq!(sent.await.unwrap().status(), 503);
     let path = "/api/v1/players/p/events?region=us-east";
     assert_eq!(edge.get(path, &token).await.0, 200);
     eventually("the garbage was counted", async || {
@@ -195,6 +201,7 @@ async fn every_metric_is_moved_by_what_it_counts() {
         "clock_held_seconds",
         "delivery_reports_total",
         "encodings_total",
+        "errors_total",
         "game_server_catch_ups_total",
         "game_server_closes_total",
         "game_server_connections_total",

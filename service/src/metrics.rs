@@ -1,23 +1,59 @@
 //! Prometheus metrics: making handles with the common prefix, and the text endpoint.
 //!
 //! A binary's metrics are all in its own `metrics.rs`, a struct of handles made from one [`Metrics`].
-//! Names get the prefix `liveevents_`; labels come from closed sets.
+//! Names get the prefix `liveevents_`; labels come from closed sets. What fails is in one of them for all kinds of work,
+//! `errors_total` by `source`.
 
+mod table;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
+use parking_lot::Mutex;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, PullingGauge, Registry, TextEncoder, core::Collector,
+    CounterVec, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter,
+    IntCounterVec, IntGauge, IntGaugeVec, Opts, PullingGauge, Registry, TextEncoder,
+    core::{Collector, Desc},
 };
 
 pub use prometheus::Error as MetricsError;
+pub use table::section;
+
+/// What every name begins with.
+const PREFIX: &str = "liveevents";
 
 /// Where a process's metrics are registered. Clones share it.
 #[derive(Clone)]
-pub struct Metrics(Registry);
+pub struct Metrics {
+    registry: Registry,
+    /// What was registered, moved or not: without the prefix.
+    told: Arc<Mutex<Vec<Desc>>>,
+    errors: IntCounterVec,
+}
+
+/// Failures of one kind of work: under a name of its own, and among all errors.
+#[derive(Clone)]
+pub struct Failures {
+    own: IntCounter,
+    among_all: IntCounter,
+}
+
+impl Failures {
+    /// Counts one.
+    pub fn inc(&self) {
+        self.own.inc();
+        self.among_all.inc();
+    }
+
+    /// How many there were.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.own.get()
+    }
+}
 
 /// Upper bounds, in seconds, for what takes from a tenth of a millisecond (a read from memory) to ten
 /// seconds (a deadline).
@@ -32,7 +68,41 @@ impl Metrics {
     /// # Errors
     /// Never in practice: the prefix is well formed.
     pub fn new() -> Result<Self, MetricsError> {
-        Registry::new_custom(Some("liveevents".to_owned()), None).map(Self)
+        let registry = Registry::new_custom(Some(PREFIX.to_owned()), None)?;
+        let errors = Opts::new(
+            "errors_total",
+            "Requests answered with a server error, and failures of what this process does by itself, by what failed.",
+        );
+        let errors = IntCounterVec::new(errors, &["source"])?;
+        let metrics = Self {
+            registry,
+            told: Arc::default(),
+            errors: errors.clone(),
+        };
+        metrics.register(errors)?;
+        Ok(metrics)
+    }
+
+    /// Where failures of some work are counted, in `errors_total`.
+    #[must_use]
+    pub fn errors(&self, source: &'static str) -> IntCounter {
+        self.errors.with_label_values(&[source])
+    }
+
+    /// Failures of some work that have a name of their own beside that.
+    ///
+    /// # Errors
+    /// If the name is taken or malformed.
+    pub fn failures(
+        &self,
+        source: &'static str,
+        name: &str,
+        help: &str,
+    ) -> Result<Failures, MetricsError> {
+        Ok(Failures {
+            own: self.counter(name, help)?,
+            among_all: self.errors(source),
+        })
     }
 
     /// A number that only grows; end its name in `_total`.
@@ -72,6 +142,32 @@ impl Metrics {
         self.register(Gauge::new(name, help)?)
     }
 
+    /// Amounts with fractions that only grow, told apart by labels.
+    ///
+    /// # Errors
+    /// If the name is taken or malformed.
+    pub fn amounts(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<CounterVec, MetricsError> {
+        self.register(CounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    /// Numbers with fractions that go up and down, told apart by labels.
+    ///
+    /// # Errors
+    /// If the name is taken or malformed.
+    pub fn measures(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<GaugeVec, MetricsError> {
+        self.register(GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
     /// A number that is asked for at each scrape.
     ///
     /// # Errors
@@ -83,7 +179,7 @@ impl Metrics {
         read: impl Fn() -> f64 + Send + Sync + 'static,
     ) -> Result<(), MetricsError> {
         let gauge = PullingGauge::new(name, help, Box::new(read))?;
-        self.0.register(Box::new(gauge))
+        self.register(gauge).map(drop)
     }
 
     /// Gauges told apart by labels.
@@ -137,7 +233,8 @@ impl Metrics {
     }
 
     fn register<C: Collector + Clone + 'static>(&self, metric: C) -> Result<C, MetricsError> {
-        self.0.register(Box::new(metric.clone()))?;
+        self.registry.register(Box::new(metric.clone()))?;
+        self.told.lock().extend(metric.desc().into_iter().cloned());
         Ok(metric)
     }
 
@@ -147,7 +244,7 @@ impl Metrics {
     /// If a collector reports what the format cannot say.
     pub fn render(&self) -> Result<String, MetricsError> {
         let mut text = Vec::new();
-        TextEncoder::new().encode(&self.0.gather(), &mut text)?;
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
@@ -169,6 +266,7 @@ pub struct HttpMetrics {
     answers: HistogramVec,
     refusals: IntCounterVec,
     not_http: IntCounter,
+    errors: IntCounter,
 }
 
 impl HttpMetrics {
@@ -189,6 +287,7 @@ impl HttpMetrics {
                 "Requests answered with an error, by its code.",
                 &["code"],
             )?,
+            errors: metrics.errors("http"),
             not_http: metrics.counter(
                 "http_malformed_total",
                 "Connections closed because what came was no HTTP, or had headers without end.",
@@ -208,8 +307,11 @@ impl HttpMetrics {
             .observe(took.as_secs_f64());
     }
 
-    pub(crate) fn refused(&self, code: &str) {
+    pub(crate) fn refused(&self, code: &str, status: axum::http::StatusCode) {
         self.refusals.with_label_values(&[code]).inc();
+        if status.is_server_error() {
+            self.errors.inc();
+        }
     }
 
     pub(crate) fn malformed(&self) {

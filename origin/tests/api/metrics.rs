@@ -69,6 +69,9 @@ async fn every_metric_moves(pool: PgPool) {
         .await
         .unwrap();
 
+    // Whoever asks what needs it hears of an error of ours.
+    admin.get("/events").await.refused(503, "UNAVAILABLE");
+
     let text = connected + &scrape().await.text;
     let names: std::collections::BTreeSet<&str> = text
         .lines()

@@ -138,7 +138,7 @@ async fn observe(
         let metrics = &observer.metrics;
         metrics.answered(begun.method, begun.route(), status, took);
         if let Some(refusal) = response.extensions().get::<Refusal>() {
-            metrics.refused(refusal.code);
+            metrics.refused(refusal.code, status);
             match observer.spans {
                 Spans::Every => log(status, refusal),
                 Spans::Debugging => begun.span().in_scope(|| log(status, refusal)),

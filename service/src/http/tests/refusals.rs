@@ -114,6 +114,8 @@ async fn answers_and_refusals_are_counted_by_route_and_code() {
         ("GET", "/events/NO"),
         ("BREW", "/events/a"),
         ("GET", "/x/y"),
+        ("GET", "/internal"),
+        ("GET", "/ready"),
     ] {
         let request = request(method, path).body(Body::empty()).unwrap();
         router.clone().oneshot(request).await.unwrap();
@@ -136,6 +138,8 @@ async fn answers_and_refusals_are_counted_by_route_and_code() {
         r#"liveevents_http_refusals_total{code="VALIDATION_ERROR"} 1"#.to_owned(),
         r#"liveevents_http_refusals_total{code="METHOD_NOT_ALLOWED"} 1"#.to_owned(),
         r#"liveevents_http_refusals_total{code="NOT_FOUND"} 1"#.to_owned(),
+        // Neither a caller's fault is an error of this process, nor what a health report says.
+        r#"liveevents_errors_total{source="http"} 1"#.to_owned(),
     ] {
         assert!(
             scraped.lines().any(|found| found == line),
