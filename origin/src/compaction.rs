@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use liveevents_service::clock::Clock;
+use liveevents_service::logs::chain;
+use prometheus::IntCounter;
 use sqlx::PgPool;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 use crate::limits::{
     DATABASE_DEADLINE, IDEMPOTENCY_BATCH, IDEMPOTENCY_LIFE, REPORTS_LIFE, REVENUE_LIFE,
@@ -15,9 +18,24 @@ use crate::store::{StoreError, engagement, idempotency, region_log};
 /// At 100 changes a second a log grows by 30,000 rows in between, a few dozen megabytes.
 const EVERY: Duration = Duration::from_secs(300);
 
+/// Why something was not forgotten.
+#[derive(Debug, thiserror::Error)]
+enum Kept {
+    #[error("the database refused")]
+    Store(#[from] StoreError),
+    #[error("the database did not answer in time")]
+    TimedOut,
+}
+
 /// Keeps the newest `keep` versions of every region's log, until shut down. Several origins may do so at
 /// once; each region is a short transaction of its own.
-pub async fn run(pool: PgPool, keep: u64, clock: Clock, shutdown: CancellationToken) {
+pub async fn run(
+    pool: PgPool,
+    keep: u64,
+    clock: Clock,
+    failures: IntCounter,
+    shutdown: CancellationToken,
+) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -25,37 +43,36 @@ pub async fn run(pool: PgPool, keep: u64, clock: Clock, shutdown: CancellationTo
             () = shutdown.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        match timeout(DATABASE_DEADLINE, compact(&pool, keep)).await {
-            Ok(Ok(0)) => {}
-            Ok(Ok(rows)) => tracing::info!(rows, "region logs compacted"),
-            Ok(Err(error)) => {
-                let error = liveevents_service::logs::chain(&error);
-                tracing::warn!(error, "region logs could not be compacted, later again");
-            }
-            Err(_) => tracing::warn!("region logs could not be compacted in time, later again"),
+        match within(compact(&pool, keep), &failures).await {
+            Ok(0) => {}
+            Ok(rows) => info!(rows, "region logs compacted"),
+            Err(error) => warn!(error, "region logs could not be compacted, later again"),
         }
-        match timeout(DATABASE_DEADLINE, keep_engagement(&pool, &clock)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                let error = liveevents_service::logs::chain(&error);
-                tracing::warn!(error, "no room was made for engagement, later again");
-            }
-            Err(_) => tracing::warn!("no room was made for engagement in time, later again"),
+        if let Err(error) = within(keep_engagement(&pool, &clock), &failures).await {
+            warn!(error, "no room was made for engagement, later again");
         }
-        match timeout(DATABASE_DEADLINE, forget_keys(&pool, &clock)).await {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => {
-                let error = liveevents_service::logs::chain(&error);
-                tracing::warn!(
-                    error,
-                    "old keys of requests could not be forgotten, later again"
-                );
-            }
-            Err(_) => {
-                tracing::warn!("old keys of requests could not be forgotten in time, later again")
-            }
+        if let Err(error) = within(forget_keys(&pool, &clock), &failures).await {
+            warn!(
+                error,
+                "old keys of requests could not be forgotten, later again"
+            );
         }
     }
+}
+
+/// What comes of some work under the database's deadline, or what is to be logged. A failure is counted.
+async fn within<T>(
+    work: impl Future<Output = Result<T, StoreError>>,
+    failures: &IntCounter,
+) -> Result<T, String> {
+    let done = match timeout(DATABASE_DEADLINE, work).await {
+        Ok(done) => done.map_err(Kept::Store),
+        Err(_) => Err(Kept::TimedOut),
+    };
+    done.map_err(|error| {
+        failures.inc();
+        chain(&error).to_string()
+    })
 }
 
 async fn compact(pool: &PgPool, keep: u64) -> Result<u64, StoreError> {

@@ -40,6 +40,7 @@ pub mod scheduler;
 pub mod settle;
 
 pub mod compaction;
+pub mod figures;
 pub mod push;
 pub mod quic;
 

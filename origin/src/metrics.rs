@@ -2,10 +2,14 @@
 
 mod control;
 mod delivery;
+mod engagement;
+mod figures;
 mod push;
 mod scheduler;
 
-pub use control::{ApiMetrics, TrustMetrics};
+pub use control::{ApiMetrics, Cause, TakenBack, TrustMetrics};
 pub use delivery::DeliveryMetrics;
+pub use engagement::EngagementMetrics;
+pub use figures::FigureMetrics;
 pub use push::PushMetrics;
 pub use scheduler::SchedulerMetrics;

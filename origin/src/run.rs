@@ -3,7 +3,7 @@
 //!
 //! Every task is in one of two sets. The *front* talks to others: REST and edges. The *back* works for the
 //! front: the log follower, the roster of edges, the writer of acks, the keeper of trust, who asks for issuers' keys,
-//! the scheduler, compaction. At the end the front
+//! the scheduler, compaction, who looks at figures. At the end the front
 //! says goodbye and drains while the back still works; then the back ends. A task that ends by itself
 //! ends the process in the same order.
 
@@ -30,12 +30,13 @@ use crate::compaction;
 use crate::config::{Config, Tls};
 use crate::database::{self, OpenError};
 use crate::development::{self, DevelopmentError};
+use crate::figures::Figures;
 use crate::first_admin::{self, FirstAdminError};
 use crate::inspect::Inspector;
 use crate::issuer::Issuer;
 use crate::limits::{DATABASE_DEADLINE, GOODBYE_DEADLINE};
 use crate::login::Logins;
-use crate::metrics::{ApiMetrics, PushMetrics, SchedulerMetrics, TrustMetrics};
+use crate::metrics::{ApiMetrics, FigureMetrics, PushMetrics, SchedulerMetrics, TrustMetrics};
 use crate::outbound::Outbound;
 use crate::participation::Participation;
 use crate::password::{PasswordError, Passwords};
@@ -270,9 +271,16 @@ pub async fn run(
     back.spawn(compaction::run(
         pool.clone(),
         config.log_versions,
-        clock,
+        clock.clone(),
+        metrics.errors("compaction"),
         back_stop.clone(),
     ));
+    let figures = Figures {
+        pool: pool.clone(),
+        clock,
+        metrics: FigureMetrics::new(&metrics)?,
+    };
+    back.spawn(figures.run(back_stop.clone()));
     front.spawn(serve(
         listeners.http,
         None,

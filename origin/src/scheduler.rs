@@ -139,8 +139,10 @@ impl Scheduler {
         if events.is_empty() {
             return Ok(false);
         }
+        let due = self.metrics.due(events.len());
         let settled = settle(&mut tx, &events, Extent::WithoutSeries, now, None).await?;
         tx.commit().await?;
+        due.recorded();
         self.metrics.settled(&settled, now);
         for event in &settled.left {
             let mut tx = self.pool.begin().await?;
@@ -149,8 +151,10 @@ impl Scheduler {
             if claimed.is_empty() {
                 continue;
             }
+            let due = self.metrics.due(claimed.len());
             let settled = settle(&mut tx, &claimed, Extent::All, now, None).await?;
             tx.commit().await?;
+            due.recorded();
             self.metrics.settled(&settled, now);
         }
         Ok(true)

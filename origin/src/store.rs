@@ -23,6 +23,7 @@ pub mod edges;
 pub mod engagement;
 pub mod epoch;
 pub mod events;
+pub mod figures;
 pub mod idempotency;
 pub mod issuers;
 pub mod overlaps;

@@ -9,6 +9,7 @@
 mod push {
     mod delivery;
     pub(crate) mod edge;
+    mod engagement;
     mod orders;
     pub(crate) mod origin;
     mod storm;

@@ -455,6 +455,37 @@ async fn it_wakes_by_the_databases_clock_and_by_whoever_changes_a_schedule(pool:
 }
 
 #[sqlx::test(migrations = "../migrations")]
+async fn events_of_which_nothing_could_be_recorded_are_counted(pool: PgPool) {
+    let origin = Origin::start(pool.clone()).await;
+    let admin = origin.admin();
+    for event in ["fest", "gala"] {
+        admin.deployed_event(event, &["us-east"], json!({})).await;
+    }
+    let metrics = Metrics::new().unwrap();
+    let scheduler = Scheduler {
+        metrics: SchedulerMetrics::new(&metrics).unwrap(),
+        ..origin.scheduler()
+    };
+    let failed = || {
+        let text = metrics.render().unwrap();
+        let line = "liveevents_activation_failures_total{reason=\"not_recorded\"} ";
+        let number = text.lines().find_map(|found| found.strip_prefix(line));
+        number.unwrap().to_owned()
+    };
+    let refuse =
+        "ALTER TABLE audit_log ADD CONSTRAINT nothing_opens CHECK (action <> 'event.open')";
+    sqlx::query(refuse).execute(&pool).await.unwrap();
+    origin.clock.set("2026-07-02T00:00:00Z".parse().unwrap());
+    assert!(scheduler.catch_up().await.is_err());
+    assert_eq!(failed(), "2");
+    let allow = "ALTER TABLE audit_log DROP CONSTRAINT nothing_opens";
+    sqlx::query(allow).execute(&pool).await.unwrap();
+    scheduler.catch_up().await.unwrap();
+    assert_eq!(failed(), "2");
+    assert_eq!(admin.event("fest").await["state"], "Active");
+}
+
+#[sqlx::test(migrations = "../migrations")]
 async fn every_metric_moves(pool: PgPool) {
     let origin = Origin::start(pool.clone()).await;
     let admin = origin.admin();

@@ -3,10 +3,10 @@
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::id::RegionId;
 use liveevents_protocol::version::Version;
-use liveevents_service::metrics::{Metrics, MetricsError};
+use liveevents_service::metrics::{Failures, Metrics, MetricsError};
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::DeliveryMetrics;
+use super::{DeliveryMetrics, EngagementMetrics};
 
 /// Handles; clones count together.
 #[derive(Clone)]
@@ -26,9 +26,16 @@ pub struct PushMetrics {
     /// Epochs minted by this process.
     pub epochs_minted: IntCounter,
     /// Times that the logs could not be read on.
-    pub follower_errors: IntCounter,
+    pub follower_errors: Failures,
+    /// Times that acks could not be written down.
+    pub ack_errors: IntCounter,
+    /// Times that the edges could not be looked at.
+    pub roster_errors: IntCounter,
     /// Of what edges tell of game servers.
     pub delivery: DeliveryMetrics,
+    /// Of what edges tell of engagement.
+    pub engagement: EngagementMetrics,
+    internal: IntCounter,
     closed: IntCounterVec,
     heads: IntGaugeVec,
 }
@@ -57,11 +64,16 @@ impl PushMetrics {
                 "epochs_minted_total",
                 "Epochs minted because history was lost.",
             )?,
-            follower_errors: metrics.counter(
+            follower_errors: metrics.failures(
+                "follower",
                 "log_follower_errors_total",
                 "Failures to read the region logs.",
             )?,
+            ack_errors: metrics.errors("acks"),
+            roster_errors: metrics.errors("roster"),
+            internal: metrics.errors("edges"),
             delivery: DeliveryMetrics::new(metrics)?,
+            engagement: EngagementMetrics::new(metrics)?,
             closed: metrics.counters(
                 "push_closed_total",
                 "Connections of edges closed by this origin, by reason.",
@@ -82,6 +94,9 @@ impl PushMetrics {
     /// Counts a connection closed by this side.
     pub fn refused(&self, reason: CloseReason) {
         self.closed.with_label_values(&[reason.as_str()]).inc();
+        if reason == CloseReason::Internal {
+            self.internal.inc();
+        }
     }
 
     /// Notes where a region's log has come to.

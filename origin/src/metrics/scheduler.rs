@@ -1,7 +1,7 @@
 //! What the scheduler counts.
 
 use jiff::Timestamp;
-use liveevents_service::metrics::{Metrics, MetricsError};
+use liveevents_service::metrics::{Failures, Metrics, MetricsError};
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec};
 
 use crate::settle::Settled;
@@ -13,13 +13,33 @@ const LATENESS: &[f64] = &[0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 60.0, 3600.0];
 #[derive(Clone)]
 pub struct SchedulerMetrics {
     /// Times that events could not be looked at.
-    pub failures: IntCounter,
+    pub failures: Failures,
     last_run: Gauge,
     transitions: IntCounterVec,
     changes: IntCounterVec,
     lateness: Histogram,
     added: IntCounter,
     skipped: IntCounter,
+    not_recorded: IntCounter,
+}
+
+/// Events whose turn it is. Those of which nobody says that what was due of them is recorded count as failed.
+pub struct Due {
+    events: u64,
+    not_recorded: IntCounter,
+}
+
+impl Due {
+    /// What was due of them is committed.
+    pub fn recorded(mut self) {
+        self.events = 0;
+    }
+}
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        self.not_recorded.inc_by(self.events);
+    }
 }
 
 impl SchedulerMetrics {
@@ -28,8 +48,15 @@ impl SchedulerMetrics {
     /// # Errors
     /// If one is there already.
     pub fn new(metrics: &Metrics) -> Result<Self, MetricsError> {
+        let activations = metrics.counters(
+            "activation_failures_total",
+            "Times that what was due of an event could not be recorded; edges open and close it all the same.",
+            &["reason"],
+        )?;
         Ok(Self {
-            failures: metrics.counter(
+            not_recorded: activations.with_label_values(&["not_recorded"]),
+            failures: metrics.failures(
+                "scheduler",
                 "scheduler_failures_total",
                 "Failures to look at events that are due.",
             )?,
@@ -66,6 +93,15 @@ impl SchedulerMetrics {
     /// Notes that there is nothing more to do.
     pub fn ran(&self, now: Timestamp) {
         self.last_run.set(now.as_duration().as_secs_f64());
+    }
+
+    /// Some events whose turn it is.
+    #[must_use]
+    pub fn due(&self, events: usize) -> Due {
+        Due {
+            events: u64::try_from(events).unwrap_or(u64::MAX),
+            not_recorded: self.not_recorded.clone(),
+        }
     }
 
     /// Counts what was done.

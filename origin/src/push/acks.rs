@@ -141,6 +141,7 @@ pub async fn write(
             }
             Err(_) => tracing::warn!("acks could not be written in time, trying again"),
         }
+        metrics.ack_errors.inc();
         if shutdown.is_cancelled() {
             return;
         }

@@ -86,7 +86,11 @@ impl Watch {
             converged: BTreeMap::new(),
         };
         loop {
-            match timeout(DATABASE_DEADLINE, self.look(&mut seen)).await {
+            let looked = timeout(DATABASE_DEADLINE, self.look(&mut seen)).await;
+            if !matches!(looked, Ok(Ok(()))) {
+                self.metrics.roster_errors.inc();
+            }
+            match looked {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     let error = liveevents_service::logs::chain(&error);

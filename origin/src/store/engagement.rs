@@ -8,9 +8,9 @@ mod rows;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use liveevents_protocol::engagement::{Distinct, SenderSession};
+use liveevents_protocol::engagement::{Cell, Distinct, SenderSession};
 use liveevents_protocol::frame::Aggregate;
-use liveevents_protocol::id::EdgeId;
+use liveevents_protocol::id::{EdgeId, RegionId};
 use sqlx::{PgConnection, query};
 
 use super::{StoreError, time};
@@ -83,8 +83,27 @@ pub async fn claim(
     Ok(claimed.collect())
 }
 
-/// Counts an aggregate, or gives the sessions in it that this connection has not claimed: then nothing is written,
-/// provided the caller drops the transaction.
+/// What became of an aggregate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It counts once the transaction is committed, and adds so much in each region.
+    Counted(BTreeMap<RegionId, Added>),
+    /// It was counted before.
+    Again,
+    /// This connection has not claimed these sessions in it, so nothing is written.
+    Refused(Vec<SenderSession>),
+}
+
+/// What was added in a region.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Added {
+    /// Players taking part, as often as they were said to.
+    pub participations: u64,
+    /// What purchases brought, in US cents.
+    pub revenue: u64,
+}
+
+/// Counts an aggregate, unless it was counted before or one of the sessions in it is not this connection's.
 ///
 /// # Errors
 /// If the database fails.
@@ -93,7 +112,7 @@ pub async fn count(
     (edge, claim): (&EdgeId, u64),
     aggregate: &Aggregate,
     now: Timestamp,
-) -> Result<Vec<SenderSession>, StoreError> {
+) -> Result<Outcome, StoreError> {
     let batches = aggregate.batches.iter();
     let (sessions, numbers): (Vec<uuid::Uuid>, Vec<i64>) = batches
         .map(|(session, batch)| (session.0, stored(*batch)))
@@ -119,14 +138,14 @@ pub async fn count(
             .is_some_and(|counted| counted >= number)
     };
     if sessions.iter().zip(&numbers).any(is_counted) {
-        return Ok(Vec::new());
+        return Ok(Outcome::Again);
     }
     let foreign = sessions
         .iter()
         .filter(|session| !batches.contains_key(session));
     let refused: Vec<SenderSession> = foreign.map(|session| SenderSession(*session)).collect();
     if !refused.is_empty() {
-        return Ok(refused);
+        return Ok(Outcome::Refused(refused));
     }
     query!(
         "UPDATE report_sessions s SET batch = b.batch, counted_at = $3
@@ -140,10 +159,22 @@ pub async fn count(
     let cells = add::add(&mut *conn, &aggregate.cells, now).await?;
     participants::add(&mut *conn, &cells).await?;
     revenue::add(conn, edge, &cells).await?;
-    Ok(Vec::new())
+    Ok(Outcome::Counted(added(&cells)))
 }
 
-fn sketch(bytes: &[u8]) -> Result<Distinct, StoreError> {
+/// What cells add in each region.
+fn added(cells: &[Cell]) -> BTreeMap<RegionId, Added> {
+    let mut added: BTreeMap<RegionId, Added> = BTreeMap::new();
+    for cell in cells.iter().filter(|cell| cell.place.segment.is_none()) {
+        let region = added.entry(cell.place.region.clone()).or_default();
+        let sums = &cell.tally.sums;
+        region.participations = region.participations.saturating_add(sums.participations);
+        region.revenue = region.revenue.saturating_add(sums.revenue);
+    }
+    added
+}
+
+pub(super) fn sketch(bytes: &[u8]) -> Result<Distinct, StoreError> {
     Distinct::from_bytes(bytes).map_err(StoreError::unreadable("a sketch of players"))
 }
 

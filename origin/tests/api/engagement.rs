@@ -2,14 +2,17 @@
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
+use liveevents_origin::figures::Figures;
+use liveevents_origin::metrics::FigureMetrics;
 use liveevents_origin::store::StoreError;
-use liveevents_origin::store::engagement::{claim, count};
+use liveevents_origin::store::engagement::{Outcome, claim, count};
 use liveevents_protocol::engagement::{
     Cell, Cents, Cohort, Counted, Place, SenderSession, Sentiment, Tally,
 };
 use liveevents_protocol::frame::Aggregate;
 use liveevents_protocol::id::EdgeId;
 use liveevents_protocol::version::Revision;
+use liveevents_service::metrics::Metrics;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -97,11 +100,11 @@ async fn try_count(
     aggregate: &Aggregate,
 ) -> Result<Vec<SenderSession>, StoreError> {
     let mut tx = origin.pool.begin().await?;
-    let refused = count(&mut tx, (&edge(by.0), by.1), aggregate, origin.now()).await?;
-    if refused.is_empty() {
-        tx.commit().await?;
+    match count(&mut tx, (&edge(by.0), by.1), aggregate, origin.now()).await? {
+        Outcome::Refused(sessions) => return Ok(sessions),
+        Outcome::Counted(_) | Outcome::Again => tx.commit().await?,
     }
-    Ok(refused)
+    Ok(Vec::new())
 }
 
 async fn metrics(caller: &Caller<'_>, more: &str) -> Value {
@@ -471,6 +474,76 @@ async fn what_came_in_is_compared_with_the_weeks_before_the_event(pool: PgPool) 
         (&west["regionsTotal"], &west["baseline"]),
         (&json!(0.0), &Value::Null)
     );
+}
+
+#[sqlx::test(migrations = "../migrations")]
+async fn figures_for_metrics_are_of_active_events_and_the_last_hours(pool: PgPool) {
+    let origin = start(pool.clone()).await;
+    let admin = origin.admin();
+    let metrics = Metrics::new().unwrap();
+    let figures = Figures {
+        pool,
+        clock: origin.clock.clock(),
+        metrics: FigureMetrics::new(&metrics).unwrap(),
+    };
+    let figures = async || {
+        figures.count_active().await.unwrap();
+        figures.rate().await.unwrap();
+        let text = metrics.render().unwrap();
+        let told = text
+            .lines()
+            .filter(|line| !line.starts_with('#') && !line.contains("errors_total"));
+        told.map(|line| line.trim_start_matches("liveevents_").to_owned())
+            .collect::<Vec<_>>()
+    };
+    admin
+        .deployed_event("gala", &["us-east", "eu-west"], json!({}))
+        .await;
+    admin.command("gala", "activate").await.must(200);
+    // Nobody has reported anything.
+    assert_eq!(figures().await, ["active_count 1"]);
+
+    let ago = |hours| origin.now() - SignedDuration::from_hours(hours);
+    let played = |player| (player, Counted::SessionStart);
+    let takes_part = |player| (player, Counted::Participation);
+    let of = |event, region, hours, happened: &[(u64, Counted)]| {
+        cell(event, region, Cohort::Everybody, ago(hours), happened)
+    };
+    let cells = vec![
+        of("gala", "us-east", 0, &[played(1), played(2), takes_part(1)]),
+        of("gala", "us-east", 1, &[played(2), played(3), played(4)]),
+        of("gala", "eu-west", 1, &[played(1), takes_part(2)]),
+        // A draft, of which somebody reports all the same.
+        of("fest", "us-east", 0, &[takes_part(7), takes_part(8)]),
+    ];
+    claimed(&origin, ("a", 1), &[1]).await;
+    counted(&origin, ("a", 1), &aggregate(&[(1, 1)], cells)).await;
+    let told = [
+        "active_count 1",
+        "engagement_rate{region=\"eu-west\"} 0.5",
+        "engagement_rate{region=\"us-east\"} 0.25",
+    ];
+    assert_eq!(rounded(figures().await), told);
+    // The first of these hours is over, and then the other.
+    origin.clock.advance(SignedDuration::from_hours(1));
+    let told = ["active_count 1", "engagement_rate{region=\"us-east\"} 0.5"];
+    assert_eq!(rounded(figures().await), told);
+    origin.clock.advance(SignedDuration::from_hours(1));
+    assert_eq!(figures().await, ["active_count 1"]);
+    admin.command("gala", "deactivate").await.must(200);
+    assert_eq!(figures().await, ["active_count 0"]);
+}
+
+/// Estimates of a few are exact, but for their last digits.
+fn rounded(told: Vec<String>) -> Vec<String> {
+    let round = |line: String| match line.rsplit_once(' ') {
+        Some((name, value)) => {
+            let value: f64 = value.parse().unwrap();
+            format!("{name} {}", (value * 1000.0).round() / 1000.0)
+        }
+        None => line,
+    };
+    told.into_iter().map(round).collect()
 }
 
 #[sqlx::test(migrations = "../migrations")]

@@ -21,6 +21,21 @@ async fn every_metric_moves(pool: PgPool) {
         .await
         .refused(401, "UNAUTHORIZED");
     admin.post("/stop", json!({ "all": true })).await.must(200);
+    admin
+        .approved_event("fest", json!({ "type": "ContentRelease" }))
+        .await;
+    admin.deploy("fest", &["us-east"], 100.0).await;
+    let back = json!({ "reason": "as they said" });
+    admin
+        .post("/events/fest/rollback", back.clone())
+        .await
+        .must(200);
+    let deployed = admin.deploy("fest", &["us-east"], 50.0).await;
+    let path = format!(
+        "/deployments/{}/rollback",
+        deployed["deploymentId"].as_str().unwrap()
+    );
+    admin.post(&path, back).await.must(200);
     let new = json!({ "role": "Developer", "subject": "x", "expiresIn": "PT1H" });
     let token = admin.post("/tokens", new).await.must(201);
     admin
@@ -73,6 +88,16 @@ async fn every_metric_moves(pool: PgPool) {
     admin.get("/events").await.refused(503, "UNAVAILABLE");
 
     let text = connected + &scrape().await.text;
+    for line in [
+        "liveevents_deployments_total{outcome=\"Completed\",type=\"ContentRelease\"} 2",
+        "liveevents_deployments_total{outcome=\"RolledBack\",type=\"ContentRelease\"} 2",
+        "liveevents_rollbacks_total{cause=\"manual\",kind=\"event\"} 1",
+        "liveevents_rollbacks_total{cause=\"manual\",kind=\"deployment\"} 1",
+        "liveevents_rollbacks_total{cause=\"automatic\",kind=\"deployment\"} 0",
+        "liveevents_errors_total{source=\"http\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
     let names: std::collections::BTreeSet<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE "))

@@ -159,6 +159,8 @@ pub(super) async fn create(
     let answer = claim.keep(&mut tx, view.into()).await?;
     commit(tx).await?;
     api.metrics.changed(KIND);
+    api.metrics
+        .deployed(revised.document.event_type, Status::Completed);
     Ok(answer)
 }
 

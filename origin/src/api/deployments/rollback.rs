@@ -16,6 +16,7 @@ use crate::api::life::{self, Settled};
 use crate::api::record::{record, trace_id};
 use crate::api::{Api, commit};
 use crate::change::{self, Decision, Edit, Request};
+use crate::metrics;
 use crate::rollout::deployment::{Deployment, RolledBack, Status, Step};
 use crate::rollout::place;
 use crate::store::rollbacks::{self, Move, Revisions, Rollback};
@@ -142,6 +143,10 @@ pub(super) async fn roll_back(
     .await?;
     commit(tx).await?;
     api.metrics.changed(KIND);
+    let event_type = locked.newest.document.event_type;
+    api.metrics.deployed(event_type, Status::RolledBack);
+    api.metrics
+        .rolled_back(metrics::TakenBack::Deployment, metrics::Cause::Manual);
     Ok(Json(answer))
 }
 

@@ -23,7 +23,8 @@ use crate::api::record::{record, trace_id};
 use crate::api::{Api, commit};
 use crate::change::{self, Decision, Edit, Request};
 use crate::event::approval::ApprovalStatus;
-use crate::rollout::deployment::RolledBack;
+use crate::metrics;
+use crate::rollout::deployment::{RolledBack, Status};
 use crate::rollout::take_back::take_back;
 use crate::store::rollbacks::{self, Move, Revisions, Rollback};
 use crate::store::{self, Page, deployments, revisions};
@@ -72,6 +73,7 @@ pub(super) async fn roll_back(
     check_reason(reason.as_deref())?;
     let mut scene = Scene::begin(&api, &caller, &id, false).await?;
     let state = scene.event.state;
+    let event_type = scene.event.newest.document.event_type;
     if state.is_over() {
         return Err(ApiError::Conflict(format!("event {id} is {state}")));
     }
@@ -149,6 +151,11 @@ pub(super) async fn roll_back(
     record(&mut scene.tx, &caller, deed, states, scene.now).await?;
     commit(scene.tx).await?;
     api.metrics.changed(KIND);
+    for _ in &done.deployments {
+        api.metrics.deployed(event_type, Status::RolledBack);
+    }
+    api.metrics
+        .rolled_back(metrics::TakenBack::Event, metrics::Cause::Manual);
     Ok(Json(done))
 }
 

@@ -74,6 +74,7 @@ impl Connection {
             clock: self.shared.clock.clone(),
             edge: self.edge.clone(),
             claim: self.claim,
+            metrics: self.shared.metrics.engagement.clone(),
         }
     }
 
