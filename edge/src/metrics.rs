@@ -1,10 +1,15 @@
 //! Every metric of the edge. Names get the prefix `liveevents_`; labels come from closed sets: regions of this
 //! edge's configuration, close reasons, kinds.
 
+mod engagement;
+
 use std::time::Duration;
 
-use liveevents_service::metrics::{HttpMetrics, Metrics, MetricsError, SECONDS};
+use liveevents_protocol::entry::EntryKey;
+use liveevents_service::metrics::{Failures, HttpMetrics, Metrics, MetricsError, SECONDS};
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+pub(crate) use engagement::{EngagementMetrics, Judged, Kinds, Told};
 
 use crate::replica::Encodings;
 
@@ -18,6 +23,7 @@ pub(crate) struct EdgeMetrics {
     pub(crate) regions: RegionMetrics,
     pub(crate) servers: ServerMetrics,
     pub(crate) queries: QueryMetrics,
+    pub(crate) engagement: EngagementMetrics,
     pub(crate) fanout: FanoutMetrics,
     pub(crate) encodings: Encodings,
     pub(crate) schedule: ScheduleMetrics,
@@ -33,7 +39,10 @@ pub(crate) struct UplinkMetrics {
     pub(crate) chunks: IntCounter,
     pub(crate) acks: IntCounter,
     pub(crate) reports: IntCounter,
-    pub(crate) quarantined: IntCounterVec,
+    /// Connections that did not end in order, and tries that came to nothing.
+    pub(crate) failures: IntCounter,
+    quarantined: IntCounterVec,
+    not_applied: IntCounterVec,
     pub(crate) refused: IntCounterVec,
     pub(crate) round_trip: Gauge,
     pub(crate) clock_offset: Gauge,
@@ -43,6 +52,14 @@ impl UplinkMetrics {
     /// A connection, or a try, has ended.
     pub(crate) fn ended(&self, reason: &str) {
         self.ends.with_label_values(&[reason]).inc();
+    }
+
+    /// An entry is set aside, of an event or of a segment.
+    pub(crate) fn set_aside(&self, entry: &EntryKey, reason: &str) {
+        self.quarantined.with_label_values(&[reason]).inc();
+        if entry.event().is_some() {
+            self.not_applied.with_label_values(&[reason]).inc();
+        }
     }
 }
 
@@ -54,7 +71,7 @@ pub(crate) struct CacheMetrics {
     pub(crate) rubbish: IntCounter,
     pub(crate) writes: IntCounter,
     pub(crate) replacements: IntCounter,
-    pub(crate) failures: IntCounter,
+    pub(crate) failures: Failures,
 }
 
 /// What is served. Set when somebody scrapes.
@@ -132,6 +149,7 @@ impl EdgeMetrics {
             regions: RegionMetrics::new(&registry)?,
             servers: ServerMetrics::new(&registry)?,
             queries: QueryMetrics::new(&registry)?,
+            engagement: EngagementMetrics::new(&registry)?,
             fanout: FanoutMetrics::new(&registry)?,
             encodings: encodings(&registry)?,
             schedule: ScheduleMetrics::new(&registry)?,
@@ -159,6 +177,12 @@ impl UplinkMetrics {
             reports: m.counter(
                 "delivery_reports_total",
                 "Reports to the origin of what game servers have.",
+            )?,
+            failures: m.errors("uplink"),
+            not_applied: m.counters(
+                "activation_failures_total",
+                "Times that an edge could not apply what it was told of an event, by reason; what it held before is served.",
+                &["reason"],
             )?,
             quarantined: m.counters(
                 "quarantined_total",
@@ -196,7 +220,11 @@ impl CacheMetrics {
                 "cache_replacements_total",
                 "Of those, the ones that replaced all of a region.",
             )?,
-            failures: m.counter("cache_failures_total", "Commands that Redis failed.")?,
+            failures: m.failures(
+                "cache",
+                "cache_failures_total",
+                "Commands that Redis failed.",
+            )?,
         })
     }
 }
@@ -301,7 +329,8 @@ impl QueryMetrics {
         Ok(metrics)
     }
 
-    fn hit_rate(&self) -> f64 {
+    /// What part of the players asked for was answered from memory; all before the first.
+    pub(crate) fn hit_rate(&self) -> f64 {
         let hits = self.answered.get();
         let misses = self.unavailable.get() + self.misdirected.get();
         if hits + misses == 0 {

@@ -188,6 +188,7 @@ pub async fn run(
         directory,
         drain: draining,
         engagement,
+        engagement_metrics: metrics.engagement,
     };
     tasks.spawn(uplink.run(stages.uplink.clone()));
     announce_ready(config.ready_file.as_deref(), &[("http", address)])?;

@@ -37,7 +37,7 @@ use crate::cache::Cache;
 use crate::delivery::{ClockOffset, Ledgers};
 use crate::engagement::Book;
 use crate::limits::{RECONNECT_BASE, RECONNECT_MAX, SETTLED_AFTER};
-use crate::metrics::UplinkMetrics;
+use crate::metrics::{EngagementMetrics, UplinkMetrics};
 use crate::replica::Replica;
 use crate::serve::Drain;
 use end::End;
@@ -80,6 +80,7 @@ pub(crate) struct Uplink {
     pub(crate) drain: Drain,
     /// What game servers report.
     pub(crate) engagement: Book,
+    pub(crate) engagement_metrics: EngagementMetrics,
 }
 
 /// How often each region's data was refused since some of it was last applied.
@@ -98,6 +99,9 @@ impl Uplink {
             }
             let reason = end.as_str();
             self.metrics.ended(reason);
+            if end.is_failure() {
+                self.metrics.failures.inc();
+            }
             if let End::Shutdown = end {
                 info!(%origin, "left the origin");
                 return;

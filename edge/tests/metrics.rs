@@ -188,8 +188,14 @@ async fn every_metric_is_moved_by_what_it_counts() {
         let name = name.strip_suffix("_count").unwrap_or(name);
         *moved.entry(name.to_owned()).or_default() |= value.parse::<f64>().unwrap() != 0.0;
     }
+    for source in ["cache", "uplink", "http"] {
+        let line = format!("liveevents_errors_total{{source=\"{source}\"}} ");
+        let counted = |found: &str| found.starts_with(&line) && !found.ends_with(" 0");
+        assert!(text.as_str().unwrap().lines().any(counted), "{line}");
+    }
     let expected = [
         "activation_duration_seconds",
+        "activation_failures_total",
         "cache_failures_total",
         "cache_hit_rate",
         "cache_loads_total",
@@ -201,6 +207,10 @@ async fn every_metric_is_moved_by_what_it_counts() {
         "clock_held_seconds",
         "delivery_reports_total",
         "encodings_total",
+        "engagement_aggregates_total",
+        "engagement_answer_seconds",
+        "engagement_batches_total",
+        "engagement_reports_total",
         "errors_total",
         "game_server_catch_ups_total",
         "game_server_closes_total",
@@ -241,7 +251,8 @@ async fn every_metric_is_moved_by_what_it_counts() {
         .collect();
     assert_eq!(names, expected);
     // By the manual clock no time passes between a heartbeat and its answer; the origin has been left. That events are
-    // opened, and laggards caught up with, is counted in the tests of schedules and of slow receivers.
+    // opened, laggards caught up with and reports added up is counted in the tests of schedules, of slow receivers and of
+    // reports.
     let still: Vec<_> = moved
         .iter()
         .filter(|(_, moved)| !**moved)
@@ -251,6 +262,9 @@ async fn every_metric_is_moved_by_what_it_counts() {
         still,
         [
             "liveevents_activation_duration_seconds",
+            "liveevents_engagement_aggregates_total",
+            "liveevents_engagement_answer_seconds",
+            "liveevents_engagement_reports_total",
             "liveevents_game_server_catch_ups_total",
             "liveevents_uplink_connected",
             "liveevents_uplink_round_trip_seconds"

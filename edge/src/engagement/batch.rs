@@ -15,6 +15,7 @@ use serde::Deserialize as _;
 
 use super::{Cells, Rules, attribute, hash};
 use crate::limits::MAX_BATCH_CELLS;
+use crate::metrics::{Judged, Kinds};
 
 /// The longest session of play that is believed: a week.
 const MAX_SESSION_SECONDS: u32 = 7 * 24 * 3600;
@@ -47,12 +48,27 @@ pub(crate) fn judge(batch: &Batch) -> Result<(), (&'static str, String)> {
     Ok(())
 }
 
-/// What the reports of a batch come to, and those that do not count.
-pub(crate) fn add_up(batch: &Batch, view: &View<'_>) -> (Cells, Vec<Refused>) {
+/// What the reports of a batch come to.
+#[derive(Default)]
+pub(crate) struct Sum {
+    pub(crate) cells: Cells,
+    /// Those that do not count.
+    pub(crate) refused: Vec<Refused>,
+    /// What kinds they were of.
+    pub(crate) kinds: Kinds,
+}
+
+/// Adds the reports of a batch up.
+pub(crate) fn add_up(batch: &Batch, view: &View<'_>) -> Sum {
     let second = Timestamp::from_second(view.now.as_second()).unwrap_or(view.now);
-    let (mut cells, mut refused) = (Cells::new(), Vec::new());
+    let Sum {
+        mut cells,
+        mut refused,
+        mut kinds,
+    } = Sum::default();
     for (index, written) in batch.reports.iter().enumerate() {
         let mut refuse = |message| {
+            kinds.note(written, Judged::Refused);
             refused.push(Refused {
                 batch: batch.batch,
                 index,
@@ -75,6 +91,7 @@ pub(crate) fn add_up(batch: &Batch, view: &View<'_>) -> (Cells, Vec<Refused>) {
             ));
             continue;
         }
+        kinds.note(written, Judged::Taken);
         let player = hash(&view.rules.key, &report.player);
         for place in places {
             let everybody = place.segment.is_none();
@@ -85,7 +102,11 @@ pub(crate) fn add_up(batch: &Batch, view: &View<'_>) -> (Cells, Vec<Refused>) {
             }
         }
     }
-    (cells, refused)
+    Sum {
+        cells,
+        refused,
+        kinds,
+    }
 }
 
 /// Where a report counts: for everybody, and for each segment that the event names and the player is in.

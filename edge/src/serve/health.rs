@@ -28,6 +28,8 @@ pub(super) struct Report {
     regions: Vec<RegionReport>,
     uplink: uplink::Status,
     cache: cache::State,
+    /// What part of player reads was answered from memory, since the start; 1 before the first.
+    cache_hit_rate: f64,
     /// The origin's clock minus this one's, as last measured.
     clock_offset_ms: i64,
     clocks_apart: bool,
@@ -106,6 +108,7 @@ fn judge(serving: &Serving) -> Report {
         regions,
         uplink: uplink::Status::clone(&serving.uplink.load()),
         cache: serving.cache.state(),
+        cache_hit_rate: serving.metrics.queries.hit_rate(),
         clock_offset_ms: i64::try_from(serving.offset.load().as_millis()).unwrap_or(i64::MAX),
         clocks_apart: serving.offset.is_apart(),
         draining: serving.drain.state().is_some(),

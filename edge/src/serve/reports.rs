@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::Serving;
 use crate::engagement::{Offered, Progress, View, add_up, judge};
 use crate::limits::{CLAIM_DEADLINE, COUNT_DEADLINE};
+use crate::metrics::Told;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +38,22 @@ pub(super) async fn take(
     Query(Where { region }): Query<Where>,
     Json(batch): Json<Batch>,
 ) -> Result<Json<Answer>, ApiError> {
+    let answer = taken(&caller, &serving, region, batch).await;
+    serving.metrics.engagement.told(match &answer {
+        Ok(_) => Told::Counted,
+        Err(ApiError::Conflict(_)) => Told::OutOfPlace,
+        Err(ApiError::Unavailable { .. }) => Told::Later,
+        Err(_) => Told::Refused,
+    });
+    answer
+}
+
+async fn taken(
+    caller: &Caller,
+    serving: &Serving,
+    region: RegionId,
+    batch: Batch,
+) -> Result<Json<Answer>, ApiError> {
     caller.require(&[Role::GameServer])?;
     caller.require_region(&region)?;
     let region = serving.region(&region)?.clone();
@@ -48,7 +65,7 @@ pub(super) async fn take(
     let mut begun = claimed(&mut progress).await?;
     let rules = book.rules().ok_or_else(away)?;
     // Before it is offered, since all senders wait for one another there.
-    let (cells, refused) = {
+    let sum = {
         let published = region.load();
         let view = View {
             region: region.id(),
@@ -59,7 +76,7 @@ pub(super) async fn take(
         };
         add_up(&batch, &view)
     };
-    let mut cells = Some(cells);
+    let mut cells = Some(sum.cells);
     let mut offer = || {
         let taken = || cells.take().unwrap_or_default();
         let offered = book.offer(session, number, batch.reports.len(), taken);
@@ -69,6 +86,9 @@ pub(super) async fn take(
     if matches!(offered, Offered::Gap { .. }) {
         begun = claimed(&mut progress).await?;
         offered = offer()?;
+    }
+    if offered == Offered::Taken {
+        serving.metrics.engagement.taken(sum.kinds);
     }
     match offered {
         Offered::Gap { expected } => {
@@ -90,7 +110,7 @@ pub(super) async fn take(
     Ok(Json(Answer {
         session,
         batch: number,
-        refused,
+        refused: sum.refused,
     }))
 }
 

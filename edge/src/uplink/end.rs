@@ -62,6 +62,14 @@ impl End {
         }
     }
 
+    /// Whether something went wrong, and neither side left in order.
+    pub(super) fn is_failure(&self) -> bool {
+        !matches!(
+            self,
+            Self::Shutdown | Self::Closed(CloseReason::GoingAway, _)
+        )
+    }
+
     /// What the origin is told.
     pub(super) fn close_code(&self) -> CloseReason {
         match self {

@@ -69,6 +69,8 @@ pub(super) struct Session<'a> {
     beat: Option<(Timestamp, Instant)>,
     /// When what game servers have reported may be told again.
     tell_at: Instant,
+    /// An aggregate that is to be answered, and when it was told.
+    told: Option<(u64, Instant)>,
 }
 
 impl<'a> Session<'a> {
@@ -102,6 +104,7 @@ impl<'a> Session<'a> {
             look_aside: false,
             beat: None,
             tell_at: Instant::now(),
+            told: None,
         };
         let end = match session.talk(shutdown).await {
             Ok(()) => {
@@ -113,6 +116,9 @@ impl<'a> Session<'a> {
         if session.welcomed {
             uplink.metrics.connected.set(0);
             uplink.engagement.end();
+            if session.told.is_some() {
+                uplink.engagement_metrics.unanswered();
+            }
             uplink.replica.cut_off();
             let since = uplink
                 .replica
@@ -236,7 +242,7 @@ impl<'a> Session<'a> {
                 Ok(())
             }
             OriginFrame::Counted { id, refused } => {
-                self.uplink.engagement.counted(id, &refused);
+                self.counted(id, &refused);
                 Ok(())
             }
             OriginFrame::Directory(regions) => {

@@ -13,8 +13,9 @@ use tokio::io::AsyncRead;
 use tokio::sync::watch;
 
 use super::{Connection, End};
-use crate::engagement::{Book, Known, Offered, Progress, View, add_up, judge};
+use crate::engagement::{Book, Known, Offered, Progress, Sum, View, add_up, judge};
 use crate::limits::{RESEND_AFTER, RESEND_SPREAD};
+use crate::metrics::{EngagementMetrics, Told};
 
 /// The session that a game server reports under.
 pub(super) struct Reporting {
@@ -29,6 +30,8 @@ pub(super) struct Reporting {
     first: u64,
     /// Up to which batch it was told that they are counted.
     told: u64,
+    /// The last batch that was taken here.
+    taken: u64,
     /// It has sent what it should have been told before.
     owed: bool,
     /// How often it was told that something was forgotten.
@@ -64,6 +67,7 @@ impl Reporting {
             asked: false,
             first,
             told: 0,
+            taken: 0,
             owed: false,
             forgotten,
             lacks: None,
@@ -79,13 +83,16 @@ impl Reporting {
     }
 
     /// What is to be said now, if anything. `None` once the session is another edge's.
-    fn says(&mut self) -> Option<Poll<ServerMessage>> {
+    fn says(&mut self, metrics: &EngagementMetrics) -> Option<Poll<ServerMessage>> {
         let now = *self.progress.borrow();
         if now.forgotten > self.forgotten {
             self.forgotten = now.forgotten;
             self.lacks(now.counted + 1, Excuse::None);
         }
         if now.counted > self.told || (self.owed && now.claimed) {
+            for _ in self.first.max(self.told + 1)..=now.counted.min(self.taken) {
+                metrics.told(Told::Counted);
+            }
             (self.told, self.owed) = (now.counted, false);
             let later = self.refused.iter().position(|one| one.batch > now.counted);
             let later = self.refused.split_off(later.unwrap_or(self.refused.len()));
@@ -170,7 +177,7 @@ impl<R: AsyncRead + Unpin> Connection<R> {
         };
         loop {
             self.offer(&mut reporting);
-            let said = reporting.says();
+            let said = reporting.says(&self.serving.metrics.engagement);
             match said {
                 Some(Poll::Ready(message)) => {
                     self.reporting = Some(reporting);
@@ -200,8 +207,10 @@ impl<R: AsyncRead + Unpin> Connection<R> {
             return;
         };
         let (number, book) = (batch.batch, &self.serving.engagement);
+        let metrics = &self.serving.metrics.engagement;
         let rules = book.rules().filter(|_| now.connected);
         let Some(rules) = rules else {
+            metrics.told(Told::Later);
             reporting.waiting = None;
             reporting.lacks(number, Excuse::Away);
             return;
@@ -223,7 +232,11 @@ impl<R: AsyncRead + Unpin> Connection<R> {
             now: self.serving.clock.now(),
             known: &|player| self.players.known(player),
         };
-        let (cells, mut refused) = add_up(batch, &view);
+        let Sum {
+            cells,
+            mut refused,
+            kinds,
+        } = add_up(batch, &view);
         let offered = offer(book, batch, cells);
         if matches!(offered, Some(Offered::Gap { .. })) && !reporting.asked {
             // If the origin is asked, the batch waits for what it says.
@@ -236,9 +249,19 @@ impl<R: AsyncRead + Unpin> Connection<R> {
         reporting.asked = false;
         match offered {
             Some(Offered::Counted) => reporting.owed = true,
-            Some(Offered::Underway | Offered::Taken) => {}
-            Some(Offered::Gap { expected }) => return reporting.lacks(expected, Excuse::None),
-            Some(Offered::Full) => return reporting.lacks(number, Excuse::Full),
+            Some(Offered::Underway) => {}
+            Some(Offered::Taken) => {
+                metrics.taken(kinds);
+                reporting.taken = number;
+            }
+            Some(Offered::Gap { expected }) => {
+                metrics.told(Told::OutOfPlace);
+                return reporting.lacks(expected, Excuse::None);
+            }
+            Some(Offered::Full) => {
+                metrics.told(Told::Later);
+                return reporting.lacks(number, Excuse::Full);
+            }
             // It hears that the session is another's.
             None => return,
         }

@@ -1,5 +1,6 @@
 //! What the origin is told: what has been applied, what could not be, and what game servers have.
 
+use liveevents_protocol::engagement::SenderSession;
 use liveevents_protocol::frame::{EdgeFrame, Quarantined};
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -77,9 +78,19 @@ impl Session<'_> {
             && let Some(aggregate) = self.uplink.engagement.aggregate()
         {
             self.tell_at = now + AGGREGATE_INTERVAL;
+            self.told = Some((aggregate.id, now));
             self.say(&EdgeFrame::Aggregate(aggregate)).await?;
         }
         Ok(())
+    }
+
+    /// The origin has said what became of an aggregate.
+    pub(super) fn counted(&mut self, id: u64, refused: &[SenderSession]) {
+        if let Some((_, told)) = self.told.take_if(|(told, _)| *told == id) {
+            let metrics = &self.uplink.engagement_metrics;
+            metrics.answered(refused.is_empty(), told.elapsed());
+        }
+        self.uplink.engagement.counted(id, refused);
     }
 
     /// Says once of each entry that it is set aside.
@@ -88,8 +99,7 @@ impl Session<'_> {
         let before = held.as_ref().map(|held| held.quarantine());
         let id = region.id();
         for (entry, label) in next.quarantine().news(before) {
-            let metric = &self.uplink.metrics.quarantined;
-            metric.with_label_values(&[label]).inc();
+            self.uplink.metrics.set_aside(&entry.key, label);
             let Quarantined {
                 key,
                 version,
