@@ -418,3 +418,18 @@ fn encodings(m: &Metrics) -> Result<Encodings, MetricsError> {
         snapshots: of.with_label_values(&["snapshot"]),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use liveevents_service::metrics::section;
+
+    use super::*;
+
+    #[test]
+    fn the_document_has_every_metric() {
+        let document = include_str!("../../docs/metrics.md");
+        let table = EdgeMetrics::new().unwrap().registry.table();
+        let is_told = section(document, "edge") == Some(table.as_str());
+        assert!(is_told, "docs/metrics.md, edge, is to be:\n{table}");
+    }
+}
