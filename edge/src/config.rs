@@ -22,6 +22,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use settings::{PROGRAM, SETTINGS};
 
+use crate::limits::MAX_REPORTS_DEADLINE;
 use crate::uplink::OriginAddress;
 
 /// The edge's configuration. It is not `Debug`: Redis's address would show its password.
@@ -54,6 +55,8 @@ pub struct Config {
     pub drain: Duration,
     /// How often one player's events may be asked for in a minute; 0 is no limit.
     pub player_reads: u32,
+    /// How long a sender of reports waits for them to be counted.
+    pub reports_deadline: Duration,
     /// From what age on it counts as not ready, if from any.
     pub max_age: Option<Duration>,
     /// Where it remembers what it must not forget.
@@ -112,6 +115,13 @@ impl Config {
         let admission_rate = r.within("game_servers.admission", 1..=1_000_000);
         let drain = r.duration("shutdown.drain");
         let player_reads = r.within("players.reads_per_minute", 0..=Quota::MAX);
+        let reports_deadline = r.duration("reports.deadline");
+        if reports_deadline
+            .peek()
+            .is_some_and(|d| *d > MAX_REPORTS_DEADLINE)
+        {
+            r.refuse("reports.deadline", "must be PT20S at the most");
+        }
         let max_age = r.optional_duration("ready.max_age");
         let state_dir = r.optional::<PathBuf>("state_dir");
         let format = r.parse::<logs::Choice>("log.format");
@@ -133,6 +143,7 @@ impl Config {
             admission_rate: admission_rate.get(ok),
             drain: drain.get(ok),
             player_reads: player_reads.get(ok),
+            reports_deadline: reports_deadline.get(ok),
             max_age: max_age.get(ok),
             state_dir: state_dir.get(ok),
             log: (format.get(ok).resolve(environment.get(ok)), filter.get(ok)),

@@ -123,8 +123,9 @@ pub(crate) const RESEND_SPREAD: Duration = Duration::from_secs(2);
 /// For the origin to say which batch of a session was counted last.
 pub(crate) const CLAIM_DEADLINE: Duration = Duration::from_secs(5);
 
-/// For the origin to count a batch.
-pub(crate) const COUNT_DEADLINE: Duration = Duration::from_secs(10);
+/// For the origin to count a batch, at the most: with the claim before it the answer comes before a request's own deadline,
+/// and says what is wrong.
+pub(crate) const MAX_REPORTS_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Between two reports of what a region's game servers have, unless all have just got to the newest version: what
 /// 10,000 of them say within a second is one frame of a few hundred bytes.

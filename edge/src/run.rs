@@ -139,6 +139,7 @@ pub async fn run(
         drain: draining.clone(),
         metrics: metrics.clone(),
         quota: (config.player_reads > 0).then(|| Quota::per_minute(config.player_reads)),
+        reports_deadline: config.reports_deadline,
         max_age: config.max_age,
         offset: offset.clone(),
         directory: directory.clone(),

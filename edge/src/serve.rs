@@ -74,6 +74,8 @@ pub(crate) struct Parts {
     pub(crate) metrics: EdgeMetrics,
     /// How often one player's events may be asked for.
     pub(crate) quota: Option<Quota>,
+    /// How long a sender of reports waits for them to be counted.
+    pub(crate) reports_deadline: Duration,
     /// From what age on this edge is not ready, if from any.
     pub(crate) max_age: Option<Duration>,
     /// How far this clock is from the origin's.

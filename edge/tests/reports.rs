@@ -23,14 +23,16 @@ use uuid::Uuid;
 const SESSION: SenderSession = SenderSession(Uuid::from_u128(1));
 
 /// An edge that an origin counts for.
-async fn counting(identity: &Identity) -> (Origin, Link, Edge) {
+async fn counting(identity: &Identity, more: &[(&str, &str)]) -> (Origin, Link, Edge) {
     let clock = clock().clock();
     let origin = Origin::start(identity, &clock);
     let mut history = History::new("us-east", epoch(5));
     history.commit(put("sale", 1), start());
-    let edge = Setup::new(identity, &clock, &[origin.address])
-        .start()
-        .await;
+    let mut setup = Setup::new(identity, &clock, &[origin.address]);
+    for (flag, value) in more {
+        setup = setup.with(flag, value);
+    }
+    let edge = setup.start().await;
     let mut link = origin.serve(&[&history]).await;
     link.send(&OriginFrame::Counting {
         key: [7; 32],
@@ -87,7 +89,7 @@ async fn answer(link: &mut Link, refused: &[SenderSession]) {
 #[tokio::test]
 async fn what_comes_of_reports_is_counted() {
     let identity = Identity::new();
-    let (_origin, mut link, edge) = counting(&identity).await;
+    let (_origin, mut link, edge) = counting(&identity, &[]).await;
     let send = |session, batch| post(&edge, &identity, session, batch);
     let (status, ()) = tokio::join!(send(SESSION, 1), async {
         claim(&mut link, 0).await;
@@ -132,4 +134,16 @@ async fn what_comes_of_reports_is_counted() {
         let line = format!("liveevents_engagement_{line}");
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
+}
+
+#[tokio::test]
+async fn a_sender_waits_no_longer_than_it_shall() {
+    let identity = Identity::new();
+    let deadline = [("reports-deadline", "PT0.1S")];
+    let (_origin, mut link, edge) = counting(&identity, &deadline).await;
+    let (status, _) = tokio::join!(post(&edge, &identity, SESSION, 1), async {
+        claim(&mut link, 0).await;
+        aggregate(&mut link).await
+    });
+    assert_eq!(status, 503);
 }

@@ -171,14 +171,18 @@ async fn what_is_reported_is_counted_once_and_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_origin_nothing_is_said_to_be_counted() {
     let mut cluster = Cluster::start().await;
-    let edge = cluster.edge("us-east-1", REGION).await;
+    // However long senders wait, what they are told is true.
+    let soon = [("REPORTS_DEADLINE", "PT0.2S".to_owned())];
+    let edge = cluster.edge_not_awaited("us-east-1", REGION, &soon).await;
+    edge.synced().await;
     let (_, token) = deployed(&cluster, &[&edge]).await;
     let sender = Sender::new(&token);
     let one = [report("a", json!({ "kind": "Participation" }))];
-    assert_eq!(
-        sender.send(&edge.http, 1, &one).await.unwrap().0,
-        StatusCode::OK
-    );
+    eventually("the first batch was counted", || async {
+        let (status, _) = sender.send(&edge.http, 1, &one).await?;
+        (status == StatusCode::OK).then_some(())
+    })
+    .await;
     cluster.kill_origin();
     let (status, answer) = sender.send(&edge.http, 2, &one).await.unwrap();
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{answer}");

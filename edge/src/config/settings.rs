@@ -103,6 +103,12 @@ pub const SETTINGS: &[Setting] = &[
         "How often one player's events may be asked for in a minute at this edge, by whomever, 1 to 10000; more is \
          refused with 429. 0 is no limit.",
     ),
+    Setting::with_default(
+        "reports.deadline",
+        "PT10S",
+        "How long whoever sends a batch of reports waits for the origin to count it, up to 20 s; then it is told to send it \
+         again. Sent again, it counts once.",
+    ),
     Setting::optional(
         "ready.max_age",
         "How long the origin may have been silent before the edge reports itself as not ready. No limit if not set: an \

@@ -102,6 +102,7 @@ fn everything_that_is_wrong_is_named_at_once_and_no_secret_shown() {
         .with("ca-file", "/nowhere/ca.pem")
         .with("address", "edge.example.com")
         .with("game-servers-connections", "0")
+        .with("reports-deadline", "PT21S")
         .with("redis-url", "http://:hunter2@redis/0");
     let faults = given.faults();
     for key in [
@@ -111,6 +112,7 @@ fn everything_that_is_wrong_is_named_at_once_and_no_secret_shown() {
         "ca_file",
         "address",
         "game_servers.connections",
+        "reports.deadline",
         "redis.url",
     ] {
         assert!(faults.contains(key), "{key} is not in:\n{faults}");

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::Serving;
 use crate::engagement::{Offered, Progress, View, add_up, judge};
-use crate::limits::{CLAIM_DEADLINE, COUNT_DEADLINE};
+use crate::limits::CLAIM_DEADLINE;
 use crate::metrics::Told;
 
 #[derive(Deserialize)]
@@ -100,7 +100,7 @@ async fn taken(
     }
     let over =
         |now: &Progress| now.counted >= number || now.forgotten > begun.forgotten || !now.connected;
-    let after = *within(COUNT_DEADLINE, progress.wait_for(over)).await?;
+    let after = *within(serving.reports_deadline, progress.wait_for(over)).await?;
     if after.counted < number && !after.connected {
         return Err(away());
     }

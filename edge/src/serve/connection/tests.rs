@@ -86,6 +86,7 @@ impl World {
             drain: Drain::new(),
             metrics: EdgeMetrics::new().unwrap(),
             quota: None,
+            reports_deadline: Duration::from_secs(10),
             max_age: None,
             offset: crate::delivery::ClockOffset::default(),
             directory: crate::uplink::Directory::default(),
