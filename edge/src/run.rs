@@ -32,7 +32,7 @@ use crate::limits::{DRAIN, DRAIN_CLOSING, DRAIN_GRACE, HTTP_CONNECTIONS};
 use crate::metrics::EdgeMetrics;
 use crate::replica::Replica;
 use crate::schedule::{Scheduler, ServingClock};
-use crate::serve::{Admission, Budget, Drain, Parts, Registry, Serving, Shards};
+use crate::serve::{Admission, Drain, Forget, Parts, Registry, Serving, Shards, Watchers};
 use crate::uplink::{Dialer, Directory, Identity, Journal, StatusCell, TlsError, Uplink};
 
 /// Why an edge did not start, or ended by itself.
@@ -122,6 +122,11 @@ pub async fn run(
     let (offset, directory) = (ClockOffset::default(), Directory::default());
     let ledgers = Ledgers::new(&replica, &offset);
     let (draining, engagement) = (Drain::new(), Book::default());
+    let quota = (config.player_reads > 0).then(|| Quota::per_minute(config.player_reads));
+    let forget = Forget {
+        watchers: Watchers::default(),
+        quota: quota.map(Arc::new),
+    };
     let serving = Serving::new(Parts {
         edge: config.edge.clone(),
         installation: config.installation.clone(),
@@ -134,11 +139,11 @@ pub async fn run(
         ledgers: ledgers.clone(),
         shards: Shards::new(&replica),
         admission: Admission::new(config.admission_rate, Instant::now()),
-        watched: Budget::default(),
+        watchers: forget.watchers.clone(),
         engagement: engagement.clone(),
         drain: draining.clone(),
         metrics: metrics.clone(),
-        quota: (config.player_reads > 0).then(|| Quota::per_minute(config.player_reads)),
+        quota: forget.quota.clone(),
         reports_deadline: config.reports_deadline,
         max_age: config.max_age,
         offset: offset.clone(),
@@ -190,6 +195,7 @@ pub async fn run(
         drain: draining,
         engagement,
         engagement_metrics: metrics.engagement,
+        forget,
     };
     tasks.spawn(uplink.run(stages.uplink.clone()));
     announce_ready(config.ready_file.as_deref(), &[("http", address)])?;

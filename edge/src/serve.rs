@@ -5,6 +5,7 @@
 mod answer;
 mod connection;
 mod drain;
+mod forget;
 mod health;
 mod players;
 mod query;
@@ -33,10 +34,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use drain::Drain;
+pub(crate) use forget::Forget;
 pub(crate) use registry::Registry;
 pub(crate) use shard::Shards;
 pub(crate) use upgrade::Admission;
-pub(crate) use watch::Budget;
+pub(crate) use watch::Watchers;
 
 use crate::cache::Cache;
 use crate::delivery::{ClockOffset, Ledgers};
@@ -65,15 +67,15 @@ pub(crate) struct Parts {
     pub(crate) ledgers: Ledgers,
     pub(crate) shards: Shards,
     pub(crate) admission: Admission,
-    /// What is left for watched players.
-    pub(crate) watched: Budget,
+    /// Who has players watched.
+    pub(crate) watchers: Watchers,
     /// What game servers report.
     pub(crate) engagement: Book,
     /// Says goodbye to game servers.
     pub(crate) drain: Drain,
     pub(crate) metrics: EdgeMetrics,
     /// How often one player's events may be asked for.
-    pub(crate) quota: Option<Quota>,
+    pub(crate) quota: Option<Arc<Quota>>,
     /// How long a sender of reports waits for them to be counted.
     pub(crate) reports_deadline: Duration,
     /// From what age on this edge is not ready, if from any.

@@ -39,7 +39,7 @@ use crate::engagement::Book;
 use crate::limits::{RECONNECT_BASE, RECONNECT_MAX, SETTLED_AFTER};
 use crate::metrics::{EngagementMetrics, UplinkMetrics};
 use crate::replica::Replica;
-use crate::serve::Drain;
+use crate::serve::{Drain, Forget};
 use end::End;
 use retry::delay;
 use session::Session;
@@ -81,6 +81,8 @@ pub(crate) struct Uplink {
     /// What game servers report.
     pub(crate) engagement: Book,
     pub(crate) engagement_metrics: EngagementMetrics,
+    /// Where players are held.
+    pub(crate) forget: Forget,
 }
 
 /// How often each region's data was refused since some of it was last applied.

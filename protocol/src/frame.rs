@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use crate::delay::Delays;
 use crate::engagement::{Cell, Currencies, SenderSession};
 use crate::entry::EntryKey;
-use crate::id::{BootId, ChangeId, EdgeId, EventId, Installation, RegionId};
+use crate::id::{BootId, ChangeId, EdgeId, ErasureId, EventId, Installation, RegionId};
 use crate::position::SealedPosition;
 use crate::trust::SignedTrust;
 use crate::version::{Epoch, Revision, Version};
@@ -37,6 +37,9 @@ pub const ENGAGEMENT: &str = "engagement";
 
 /// The capability of an edge that reads an assignment that is marked full.
 pub const PLACES: &str = "places";
+
+/// The capability of an edge that understands [`OriginFrame::Forget`].
+pub const FORGET: &str = "forget";
 
 /// From edge to origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +75,8 @@ pub enum EdgeFrame {
     Claim(Vec<SenderSession>),
     /// What game servers have reported. One is under way at a time.
     Aggregate(Aggregate),
+    /// The edge holds nothing more of what it was told to forget; at most [`crate::limits::MAX_FORGOTTEN`].
+    Forgotten(Vec<ErasureId>),
     /// The edge leaves on purpose and is not to be waited for.
     Bye,
 }
@@ -233,6 +238,13 @@ pub enum OriginFrame {
         id: u64,
         /// Sessions in it that are other edges' by now. If there are any, nothing was counted; otherwise all was.
         refused: Vec<SenderSession>,
+    },
+    /// Drop all that is held of a player, and say so. Only to edges whose hello names [`FORGET`].
+    Forget {
+        /// Comes back with the answer.
+        id: ErasureId,
+        /// Whom; at most [`crate::limits::MAX_NAME`] bytes.
+        player: String,
     },
 }
 

@@ -187,6 +187,10 @@ uuid_id!(
     /// One token (its `jti` claim).
     TokenId
 );
+uuid_id!(
+    /// One erasure of a player.
+    ErasureId
+);
 
 #[cfg(test)]
 mod tests {

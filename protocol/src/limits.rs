@@ -85,6 +85,9 @@ pub const MAX_AGGREGATE: usize = MAX_ROW;
 /// Currencies with a rate: there are 180.
 pub const MAX_CURRENCIES: usize = 500;
 
+/// Players that an edge confirms in one frame to have forgotten; as many as it is told at once.
+pub const MAX_FORGOTTEN: usize = 64;
+
 /// A message from a game server: a query for 500 players with 1 KB of attributes each.
 pub const MAX_CLIENT_MESSAGE: usize = 512 * 1024;
 

@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::id::{ChangeId, DeploymentId, EdgeId, EventId, RegionId, SegmentId, TokenId};
+use crate::id::{ChangeId, DeploymentId, EdgeId, ErasureId, EventId, RegionId, SegmentId, TokenId};
 use crate::json_text::JsonText;
 use crate::limits::{MAX_ALTERNATIVES, MAX_OCCURRENCES};
 use crate::message::Attribute;
@@ -85,6 +85,7 @@ schema! {
     ChangeId => uuid("One decision, in one or several regions.");
     DeploymentId => uuid("One deployment.");
     TokenId => uuid("One token.");
+    ErasureId => uuid("One erasure of a player.");
     Epoch => uuid("The history that versions belong to; a later epoch is greater.");
     Revision => number("The number of an event's content, from 1.", 1).maximum(Some(u32::MAX));
     Version => number("A place in a region's log; 0 is the empty region.", 0);

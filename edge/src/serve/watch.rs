@@ -11,6 +11,7 @@
 mod budget;
 mod players;
 mod view;
+mod watchers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -24,12 +25,13 @@ use liveevents_protocol::message::{
 use serde::Serialize;
 use tokio::time::Instant;
 
-pub(crate) use budget::Budget;
 pub(super) use players::{Fault, check};
 pub(super) use view::{Mark, View, Wants};
+pub(super) use watchers::Watcher;
+pub(crate) use watchers::Watchers;
 
 use crate::limits::{EVALUATIONS, PASS_INTERVAL, WATCHED_BYTES};
-use budget::Share;
+use budget::{Budget, Share};
 use players::size;
 
 /// What is to be done next.
@@ -92,7 +94,7 @@ struct Head<'a> {
 
 impl Watch {
     /// Nobody yet; what they take comes off the budget.
-    pub(super) fn new(budget: &Budget) -> Self {
+    fn new(budget: &Budget) -> Self {
         Self {
             players: BTreeMap::new(),
             share: budget.share(),
@@ -159,6 +161,17 @@ impl Watch {
         }
         // Giving back always succeeds.
         let _ = self.share.resize(bytes);
+    }
+
+    /// Drops everything that is held of a player, who may be named anew.
+    fn forget(&mut self, player: &str) {
+        if let Some(watched) = self.players.remove(player) {
+            // Giving back always succeeds.
+            let _ = self.share.resize(self.share.taken() - watched.size);
+        }
+        self.due.remove(player);
+        // Who has long been unwatched may still be this one. The round begins anew.
+        self.last.take_if(|last| **last == *player);
     }
 
     /// What is to be sent now, if anything.

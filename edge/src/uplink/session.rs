@@ -19,10 +19,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use liveevents_protocol::codec::{self, FrameDecoder, RawFrame};
 use liveevents_protocol::frame::{
-    DIRECTORY, DRAIN, ENGAGEMENT, EdgeFrame, Hello, OriginFrame, PLACES, Quarantined, Rows,
+    DIRECTORY, DRAIN, ENGAGEMENT, EdgeFrame, FORGET, Hello, OriginFrame, PLACES, Quarantined, Rows,
     SEGMENTS, SnapshotChunk,
 };
-use liveevents_protocol::id::RegionId;
+use liveevents_protocol::id::{ErasureId, RegionId};
 use liveevents_protocol::limits::{HEARTBEAT, LIVE_WITHIN, MAX_BODY};
 use liveevents_protocol::position::Position;
 use liveevents_protocol::trust::SignedTrust;
@@ -71,6 +71,8 @@ pub(super) struct Session<'a> {
     tell_at: Instant,
     /// An aggregate that is to be answered, and when it was told.
     told: Option<(u64, Instant)>,
+    /// What has been forgotten of players and is to be said, before anything more is read.
+    forgotten: Vec<ErasureId>,
 }
 
 impl<'a> Session<'a> {
@@ -105,6 +107,7 @@ impl<'a> Session<'a> {
             beat: None,
             tell_at: Instant::now(),
             told: None,
+            forgotten: Vec::new(),
         };
         let end = match session.talk(shutdown).await {
             Ok(()) => {
@@ -167,6 +170,7 @@ impl<'a> Session<'a> {
                 self.take(&frame)?;
             }
             self.say_acks().await?;
+            self.say_forgotten().await?;
             if self.welcomed {
                 self.say_degraded().await?;
                 self.say_reports().await?;
@@ -196,7 +200,7 @@ impl<'a> Session<'a> {
             boot: identity.boot,
             token: identity.token.expose_secret().to_owned(),
             build: env!("CARGO_PKG_VERSION").to_owned(),
-            capabilities: [DRAIN, DIRECTORY, SEGMENTS, ENGAGEMENT, PLACES]
+            capabilities: [DRAIN, DIRECTORY, SEGMENTS, ENGAGEMENT, PLACES, FORGET]
                 .map(str::to_owned)
                 .to_vec(),
             address: identity.address.clone(),
@@ -243,6 +247,11 @@ impl<'a> Session<'a> {
             }
             OriginFrame::Counted { id, refused } => {
                 self.counted(id, &refused);
+                Ok(())
+            }
+            OriginFrame::Forget { id, player } => {
+                self.uplink.forget.player(&player);
+                self.forgotten.push(id);
                 Ok(())
             }
             OriginFrame::Directory(regions) => {

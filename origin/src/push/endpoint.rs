@@ -171,6 +171,7 @@ async fn read_hello(
                 | EdgeFrame::Degraded { .. }
                 | EdgeFrame::Claim(_)
                 | EdgeFrame::Aggregate(_)
+                | EdgeFrame::Forgotten(_)
                 | EdgeFrame::Bye => {
                     let message = "hello: must be the first frame";
                     Err(Some(Refusal::new(CloseReason::Malformed, message)))

@@ -28,7 +28,13 @@ fn open(frame: &OriginFrame) {
                 let _ = decode_entries(FORMAT_V1, &row.entries);
             }
         }
-        OriginFrame::Heartbeat { .. } | OriginFrame::Drain { .. } | OriginFrame::Directory(_) => {}
+        OriginFrame::Heartbeat { .. }
+        | OriginFrame::Drain { .. }
+        | OriginFrame::Directory(_)
+        | OriginFrame::Counting { .. }
+        | OriginFrame::Claimed(_)
+        | OriginFrame::Counted { .. }
+        | OriginFrame::Forget { .. } => {}
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod convert;
 mod engagement;
+mod forget;
 mod list;
 mod raw;
 mod report;
@@ -206,6 +207,7 @@ mod kind {
     pub(super) const DEGRADED: u8 = 6;
     pub(super) const CLAIM: u8 = 7;
     pub(super) const AGGREGATE: u8 = 8;
+    pub(super) const FORGOTTEN: u8 = 9;
     pub(super) const WELCOME: u8 = 64;
     pub(super) const TRUST: u8 = 65;
     pub(super) const SNAPSHOT_CHUNK: u8 = 66;
@@ -216,6 +218,7 @@ mod kind {
     pub(super) const COUNTING: u8 = 71;
     pub(super) const CLAIMED: u8 = 72;
     pub(super) const COUNTED: u8 = 73;
+    pub(super) const FORGET: u8 = 74;
 }
 
 pub(super) fn edge_frame_body(frame: &EdgeFrame) -> Result<(u8, Vec<u8>), EncodeError> {
@@ -257,6 +260,10 @@ pub(super) fn edge_frame_body(frame: &EdgeFrame) -> Result<(u8, Vec<u8>), Encode
             kind::AGGREGATE,
             write(engagement::WireAggregate::from(aggregate), MAX_AGGREGATE)?,
         ),
+        EdgeFrame::Forgotten(ids) => (
+            kind::FORGOTTEN,
+            write(forget::WireForgotten::new(ids), MAX_REPORT)?,
+        ),
         EdgeFrame::Bye => (kind::BYE, write(WireBye {}, MAX_BODY)?),
     })
 }
@@ -283,6 +290,7 @@ pub(super) fn edge_frame(kind: u8, body: &[u8]) -> Result<EdgeFrame, DecodeError
             too_large(body.len(), MAX_AGGREGATE)?;
             read::<engagement::WireAggregate, MAX_DECODED>(body)?.into_frame()
         }
+        kind::FORGOTTEN => read::<forget::WireForgotten, MAX_REPORT>(body)?.into_frame(),
         other => Err(DecodeError::UnknownKind(other)),
     }
 }
@@ -336,6 +344,10 @@ pub(super) fn origin_frame_body(frame: &OriginFrame) -> Result<(u8, Vec<u8>), En
             kind::COUNTED,
             write(engagement::WireCounted::new(*id, refused), MAX_REPORT)?,
         ),
+        OriginFrame::Forget { id, player } => (
+            kind::FORGET,
+            write(forget::WireForget::new(*id, player), MAX_HELLO)?,
+        ),
     })
 }
 
@@ -366,6 +378,7 @@ pub(super) fn origin_frame(kind: u8, body: &[u8]) -> Result<OriginFrame, DecodeE
         kind::COUNTING => read::<engagement::WireCounting, MAX_REPORT>(body)?.into_frame(),
         kind::CLAIMED => read::<engagement::WireClaimed, MAX_REPORT>(body)?.into_frame(),
         kind::COUNTED => read::<engagement::WireCounted, MAX_REPORT>(body)?.into_frame(),
+        kind::FORGET => read::<forget::WireForget, MAX_HELLO>(body)?.into_frame(),
         other => Err(DecodeError::UnknownKind(other)),
     }
 }

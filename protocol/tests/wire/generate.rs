@@ -16,7 +16,7 @@ use liveevents_protocol::frame::{
     Standing,
 };
 use liveevents_protocol::id::{
-    BootId, ChangeId, EdgeId, EventId, Installation, RegionId, SegmentId, TokenId,
+    BootId, ChangeId, EdgeId, ErasureId, EventId, Installation, RegionId, SegmentId, TokenId,
 };
 use liveevents_protocol::json_text::JsonText;
 use liveevents_protocol::model::{
@@ -517,6 +517,7 @@ pub(crate) fn edge_frame() -> impl Strategy<Value = EdgeFrame> {
         (region(), vec(quarantined(), 0..4))
             .prop_map(|(region, entries)| EdgeFrame::Degraded { region, entries }),
         engagement::edge_frame(),
+        vec(uuid().prop_map(ErasureId), 0..4).prop_map(EdgeFrame::Forgotten),
         Just(EdgeFrame::Bye),
     ]
 }
@@ -572,5 +573,9 @@ pub(crate) fn origin_frame() -> impl Strategy<Value = OriginFrame> {
         any::<u64>().prop_map(|spread_ms| OriginFrame::Drain { spread_ms }),
         vec((region(), vec(text(), 0..3)), 0..4).prop_map(OriginFrame::Directory),
         engagement::origin_frame(),
+        (uuid(), "\\PC{1,50}").prop_map(|(id, player)| OriginFrame::Forget {
+            id: ErasureId(id),
+            player,
+        }),
     ]
 }

@@ -4,6 +4,8 @@
 // By path, since the program that writes the files includes this one by its path.
 #[path = "samples/engagement.rs"]
 mod engagement;
+#[path = "samples/forget.rs"]
+mod forget;
 #[path = "samples/messages.rs"]
 mod messages;
 
@@ -149,6 +151,7 @@ pub(crate) fn all() -> Vec<Sample> {
         messages::all()
             .into_iter()
             .chain(engagement::all())
+            .chain(forget::all())
             .map(|(name, value)| sample(name, value)),
     );
     samples

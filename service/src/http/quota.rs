@@ -123,6 +123,18 @@ impl Quota {
         }
     }
 
+    /// Forgets that `who` ever asked.
+    pub fn forget(&self, who: &impl Hash) {
+        let hash = self.hasher.hash_one(who);
+        for place in self.places(hash) {
+            let held = place.load(Ordering::Relaxed);
+            if held != 0 && held >> MOMENT_BITS == hash >> MOMENT_BITS {
+                // Else somebody is counted there just now: whoever it is came after.
+                let _ = place.compare_exchange(held, 0, Ordering::Relaxed, Ordering::Relaxed);
+            }
+        }
+    }
+
     fn allowance(&self, ahead: u64) -> Allowance {
         let used = u32::try_from(ahead.div_ceil(self.cost)).unwrap_or(self.limit);
         Allowance {
@@ -220,6 +232,20 @@ mod tests {
         assert_eq!(remaining(&quota, "a", start + 11 * SECOND), Some(9));
         // Whole again, and no more than whole.
         assert_eq!(remaining(&quota, "a", start + 3_600 * SECOND), Some(59));
+    }
+
+    #[test]
+    fn who_is_forgotten_is_as_one_who_never_came_and_others_are_not_concerned() {
+        let quota = Quota::per_minute(60);
+        let left = |who: &str| remaining(&quota, who, quota.start);
+        assert_eq!(
+            (left("a"), left("a"), left("b")),
+            (Some(59), Some(58), Some(59))
+        );
+        // As a text of any kind.
+        quota.forget(&"a".to_owned());
+        quota.forget(&"nobody");
+        assert_eq!((left("a"), left("b")), (Some(59), Some(58)));
     }
 
     #[test]

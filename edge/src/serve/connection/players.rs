@@ -13,7 +13,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::greeting::Entry;
 use super::{Connection, End};
 use crate::replica::Published;
-use crate::serve::watch::{Fault, Next, View, Wants, Watch};
+use crate::serve::watch::{Fault, Next, View, Wants, Watcher};
 use crate::serve::{Serving, query};
 use crate::websocket::frame;
 
@@ -21,7 +21,7 @@ use crate::websocket::frame;
 pub(super) struct Players {
     wants: Wants,
     /// At level Watch.
-    watch: Option<Box<Watch>>,
+    watch: Option<Watcher>,
     /// Until the next pass may begin.
     pause: Option<Pin<Box<Sleep>>>,
     /// What is to be answered.
@@ -33,7 +33,7 @@ impl Players {
         let watches = entry.level == Level::Watch;
         Self {
             wants: entry.wants.clone(),
-            watch: watches.then(|| Box::new(Watch::new(&serving.watched))),
+            watch: watches.then(|| serving.watchers.enter()),
             pause: None,
             query: None,
         }
@@ -64,10 +64,11 @@ impl Players {
 
 impl<R: AsyncRead + Unpin> Connection<R> {
     pub(super) fn watch(&mut self, players: WatchMessage) -> Result<(), End> {
-        let Some(watch) = &mut self.players.watch else {
+        let Some(watch) = &self.players.watch else {
             return self.refuse_watch("watch");
         };
-        match watch.watch(players) {
+        let watched = watch.lock().watch(players);
+        match watched {
             Ok(()) => {
                 self.has_named();
                 Ok(())
@@ -77,10 +78,10 @@ impl<R: AsyncRead + Unpin> Connection<R> {
     }
 
     pub(super) fn unwatch(&mut self, players: &Unwatch) -> Result<(), End> {
-        let Some(watch) = &mut self.players.watch else {
+        let Some(watch) = &self.players.watch else {
             return self.refuse_watch("unwatch");
         };
-        watch.unwatch(players);
+        watch.lock().unwatch(players);
         self.has_named();
         Ok(())
     }
@@ -140,7 +141,7 @@ impl<R: AsyncRead + Unpin> Connection<R> {
             wants,
             watch: Some(watch),
             ..
-        } = &mut self.players
+        } = &self.players
         else {
             return Ok(());
         };
@@ -152,7 +153,8 @@ impl<R: AsyncRead + Unpin> Connection<R> {
             wants,
             selection: self.link.selection(),
         };
-        match watch.next(&view, Instant::now())? {
+        let next = watch.lock().next(&view, Instant::now())?;
+        match next {
             Next::Player(text) => {
                 let frame = frame::json(&text);
                 self.count("player", frame.len());

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::super::{Admission, Budget, Drain, Parts, Registry, Shards};
+use super::super::{Admission, Drain, Parts, Registry, Shards, Watchers};
 use super::*;
 use crate::cache::Cache;
 use crate::delivery::{ClockOffset, Ledgers};
@@ -81,7 +81,7 @@ impl World {
             uplink: StatusCell::new(NOW),
             registry: Registry::new(10, 10),
             admission: Admission::new(100, Instant::now()),
-            watched: Budget::default(),
+            watchers: Watchers::default(),
             engagement: crate::engagement::Book::default(),
             drain: Drain::new(),
             metrics: EdgeMetrics::new().unwrap(),

@@ -1,7 +1,8 @@
-//! What the origin is told: what has been applied, what could not be, and what game servers have.
+//! What the origin is told: what has been applied, what could not be, what game servers have, and who was forgotten.
 
 use liveevents_protocol::engagement::SenderSession;
 use liveevents_protocol::frame::{EdgeFrame, Quarantined};
+use liveevents_protocol::limits::MAX_FORGOTTEN;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -22,6 +23,16 @@ impl Session<'_> {
             };
             self.say(&ack).await?;
             self.uplink.metrics.acks.inc();
+        }
+        Ok(())
+    }
+
+    /// That nothing is held any more of players that were to be forgotten.
+    pub(super) async fn say_forgotten(&mut self) -> Result<(), End> {
+        while !self.forgotten.is_empty() {
+            let some = self.forgotten.len().min(MAX_FORGOTTEN);
+            let ids = self.forgotten.drain(..some).collect();
+            self.say(&EdgeFrame::Forgotten(ids)).await?;
         }
         Ok(())
     }

@@ -62,6 +62,8 @@ impl Connection {
                     self.counting.push(Box::pin(claiming));
                 }
                 EdgeFrame::Aggregate(aggregate) => self.count(aggregate)?,
+                // Nobody was told to forget anybody.
+                EdgeFrame::Forgotten(_) => {}
                 EdgeFrame::Bye => return Err(Ended::SignedOff),
             }
         }
