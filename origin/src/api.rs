@@ -40,6 +40,7 @@ use liveevents_service::http::{ApiError, Authority};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres, Transaction};
 
+use crate::erasure::Names;
 use crate::inspect::Inspector;
 use crate::issuer::Issuer;
 use crate::login::Logins;
@@ -77,6 +78,8 @@ pub struct Api {
     pub quotas: Quotas,
     /// What fingerprints of requests are keyed with.
     pub fingerprint_key: [u8; 32],
+    /// What players who were forgotten are known by.
+    pub names: Names,
     /// Judges addresses that are to be asked.
     pub outbound: Outbound,
     /// Whether only approved revisions are deployed.

@@ -23,6 +23,7 @@ pub mod trust;
 pub mod calendar;
 pub mod country;
 pub mod engagement;
+pub mod erasure;
 pub mod event;
 pub mod region;
 pub mod rollout;

@@ -306,6 +306,12 @@ pub const UDP_BUFFER: usize = 4 * 1024 * 1024;
 /// An `Idempotency-Key`, in bytes: a UUID, and room for whatever else people use.
 pub const MAX_IDEMPOTENCY_KEY: usize = 200;
 
+/// Erasures of one player that are told, the newest ones. Each took the one before it to be done.
+pub const MAX_ERASURES_TOLD: i64 = 100;
+
+/// Tokens of one player that are told, the newest ones; `GET /tokens` pages through all.
+pub const MAX_TOKENS_TOLD: u32 = 100;
+
 /// Regions of an installation: an edge a city, and some to spare. Lists of them are not paged, and each has a feed in
 /// memory at every origin.
 pub const MAX_REGIONS: usize = 256;

@@ -30,6 +30,7 @@ use crate::compaction;
 use crate::config::{Config, Tls};
 use crate::database::{self, OpenError};
 use crate::development::{self, DevelopmentError};
+use crate::erasure::Names;
 use crate::figures::Figures;
 use crate::first_admin::{self, FirstAdminError};
 use crate::inspect::Inspector;
@@ -228,6 +229,7 @@ pub async fn run(
         logins: Logins::new(config.login),
         quotas: Quotas::new(config.rate_limits),
         fingerprint_key: *config.keys.current().fingerprint(),
+        names: Names::new(&config.keys),
         outbound,
         require_approval: config.require_approval,
         inspector: Inspector::default(),

@@ -7,7 +7,7 @@
 //! `live_events` or the segment's in `segments`, then the deployment's, then the epoch (shared by a change, alone by
 //! whoever mints the next one), then rows of `region_heads` by ascending region id, or that table as a whole. What is
 //! decided from an assignment, or from what is in effect of a segment, is decided from one read while its region's head
-//! is locked.
+//! is locked. An edge's row comes before the records of erasures that wait for it, and these by ascending id.
 
 pub mod acks;
 pub mod assignments;
@@ -22,11 +22,13 @@ pub mod deployments;
 pub mod edges;
 pub mod engagement;
 pub mod epoch;
+pub mod erasures;
 pub mod events;
 pub mod figures;
 pub mod idempotency;
 pub mod issuers;
 pub mod overlaps;
+pub mod players;
 pub mod progress;
 pub mod publications;
 pub mod region_log;

@@ -13,6 +13,7 @@ mod api {
     mod document;
     mod edges;
     mod engagement;
+    mod erasures;
     mod events;
     mod extensions;
     mod guarded;

@@ -10,6 +10,7 @@ mod push {
     mod delivery;
     pub(crate) mod edge;
     mod engagement;
+    mod erasures;
     mod orders;
     pub(crate) mod origin;
     mod storm;

@@ -20,6 +20,7 @@ const SEAL_PURPOSE: &[u8] = b"liveevents position seal v1";
 const RESET_PURPOSE: &[u8] = b"liveevents quic reset v1";
 const FINGERPRINT_PURPOSE: &[u8] = b"liveevents request fingerprint v1";
 const PLAYERS_PURPOSE: &[u8] = b"liveevents players in sketches v1";
+const ERASED_PURPOSE: &[u8] = b"liveevents erased players v1";
 
 /// The shortest secret, in bytes: as many as each derived key has, so that guessing the secret is not
 /// the cheaper way.
@@ -34,6 +35,7 @@ pub struct Keys {
     reset: [u8; 32],
     fingerprint: [u8; 32],
     players: [u8; 32],
+    erased: [u8; 32],
 }
 
 /// The keys of the secret in use, and of those that are accepted besides: the one before it while it is replaced, or the
@@ -108,6 +110,7 @@ impl Keys {
             reset: expand(&hkdf, RESET_PURPOSE),
             fingerprint: expand(&hkdf, FINGERPRINT_PURPOSE),
             players: expand(&hkdf, PLAYERS_PURPOSE),
+            erased: expand(&hkdf, ERASED_PURPOSE),
         })
     }
 
@@ -143,6 +146,12 @@ impl Keys {
     #[must_use]
     pub fn players(&self) -> &[u8; 32] {
         &self.players
+    }
+
+    /// The HMAC-SHA256 key by which the records of players are known who were forgotten.
+    #[must_use]
+    pub fn erased(&self) -> &[u8; 32] {
+        &self.erased
     }
 }
 
@@ -185,6 +194,7 @@ mod tests {
         assert_ne!(keys.token.to_bytes(), keys.trust.to_bytes());
         assert_ne!(&keys.token.to_bytes(), keys.seal());
         assert_ne!(keys.seal(), keys.reset());
+        assert_ne!(keys.players(), keys.erased());
         let other = Keys::derive(&format!("{SECRET}!").into()).unwrap();
         assert_ne!(keys.public(), other.public());
     }

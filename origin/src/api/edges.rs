@@ -25,7 +25,7 @@ use super::roles::{OPERATORS, PEOPLE};
 use super::{Api, commit};
 use crate::convergence::{GameServers, Presence, Quarantined, presence};
 use crate::store::edges::Standing;
-use crate::store::{self, StoreError, edges};
+use crate::store::{self, StoreError, edges, erasures};
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -335,6 +335,7 @@ async fn forget(
         return Err(ApiError::Conflict(message));
     }
     edges::forget(&mut tx, &id).await?;
+    erasures::drop_edge(&mut tx, &id, now).await?;
     let before = json!({ "lastSeen": edge.last_seen });
     let states = (Some(before), NOTHING);
     record(&mut tx, &caller, ("edge.forget", id.as_str()), states, now).await?;

@@ -1,6 +1,11 @@
 //! `GET /players/{playerId}/events` at the origin: what an edge would answer, for previews. By the same evaluation, on the
 //! region's state as the database has it, so it shows what edges show once they are current; at another moment (`at`), or
 //! as if a revision were live that is not served yet (`revision`). It is not made for players by the thousand: edges are.
+//!
+//! What is held of a player, and its erasure, are in files of their own.
+
+mod data;
+mod erasure;
 
 use axum::extract::{RawQuery, State};
 use axum::http::header;
@@ -29,7 +34,10 @@ use crate::event::timing::moment;
 use crate::store::{self, events, publications, regions, revisions};
 
 pub(super) fn routes() -> Routes {
-    Routes::new().add(ASKERS, routes!(events_of))
+    Routes::new()
+        .add(ASKERS, routes!(events_of))
+        .merge(data::routes())
+        .merge(erasure::routes())
 }
 
 /// The parameters, for the document: [`Question`] reads them.

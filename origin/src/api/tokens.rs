@@ -77,7 +77,7 @@ struct Asked {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Token)]
-struct View {
+pub(super) struct View {
     token_id: TokenId,
     role: Role,
     subject: String,
@@ -167,14 +167,11 @@ async fn create(
     }
     let view = view_new(&claims, caller.subject());
     let id = claims.id.to_string();
-    record(
-        &mut tx,
-        &caller,
-        ("token.create", &id),
-        (NOTHING, Some(&view)),
-        now,
-    )
-    .await?;
+    let (deed, states) = (
+        ("token.create", id.as_str()),
+        (NOTHING, Some(recorded(&view)?)),
+    );
+    record(&mut tx, &caller, deed, states, now).await?;
     commit(tx).await?;
     Ok((
         StatusCode::CREATED,
@@ -278,6 +275,16 @@ fn view_new(claims: &Claims, created_by: &str) -> View {
     }
 }
 
+/// What the audit log keeps of a token for good. Whose a player's is it does not: players may ask to be forgotten.
+fn recorded(view: &View) -> Result<Value, ApiError> {
+    let mut recorded = serde_json::to_value(view).map_err(ApiError::internal)?;
+    if let (Role::Player, Some(fields)) = (view.role, recorded.as_object_mut()) {
+        fields.remove("subject");
+        fields.remove("claims");
+    }
+    Ok(recorded)
+}
+
 impl From<Token> for View {
     fn from(token: Token) -> Self {
         Self {
@@ -353,7 +360,7 @@ async fn revoke(
         return Ok(StatusCode::NO_CONTENT);
     }
     tokens::revoke(&mut tx, id, now).await?;
-    let before = View::from(token);
+    let before = recorded(&View::from(token))?;
     let subject = id.to_string();
     let deed = ("token.revoke", subject.as_str());
     record(&mut tx, &caller, deed, (Some(before), NOTHING), now).await?;

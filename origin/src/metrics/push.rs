@@ -31,6 +31,8 @@ pub struct PushMetrics {
     pub ack_errors: IntCounter,
     /// Times that the edges could not be looked at.
     pub roster_errors: IntCounter,
+    /// Seconds since the oldest erasure was asked for that edges are waited for; 0 if there is none.
+    pub erasure_waits: IntGauge,
     /// Of what edges tell of game servers.
     pub delivery: DeliveryMetrics,
     /// Of what edges tell of engagement.
@@ -72,6 +74,10 @@ impl PushMetrics {
             ack_errors: metrics.errors("acks"),
             roster_errors: metrics.errors("roster"),
             internal: metrics.errors("edges"),
+            erasure_waits: metrics.gauge(
+                "erasure_pending_seconds",
+                "Time since the oldest erasure of a player that is not done was asked for.",
+            )?,
             delivery: DeliveryMetrics::new(metrics)?,
             engagement: EngagementMetrics::new(metrics)?,
             closed: metrics.counters(

@@ -1,10 +1,10 @@
 //! Writing down what edges acked and told.
 //!
-//! Connections put acks and reports here and go on; one task writes them in batches. Acks of one edge and region that
+//! Connections put acks, reports and confirmations here and go on; one task writes them in batches. Acks of one edge and region that
 //! come while a batch is being written become one, so what waits is bounded by edges times regions. A
 //! crash loses at most one batch, and the edges' positions come again with their next hello.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use crate::metrics::PushMetrics;
 use crate::store::StoreError;
 use crate::store::acks::{self, Ack};
 use crate::store::delivery::Degraded;
+use crate::store::erasures::{self, Confirmation};
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -32,6 +33,8 @@ struct Waiting {
     /// With how far each one's clock is ahead, where that is known.
     seen: BTreeMap<EdgeId, Option<SignedDuration>>,
     reports: Reports,
+    /// Of what edges were told over connections that are there, so they are bounded too.
+    forgotten: BTreeSet<Confirmation>,
 }
 
 impl Waiting {
@@ -86,6 +89,12 @@ impl AckBox {
         self.filled.notify_one();
     }
 
+    /// Leaves an edge's word that it has forgotten a player.
+    pub fn forgotten(&self, confirmation: Confirmation) {
+        self.waiting.lock().forgotten.insert(confirmation);
+        self.filled.notify_one();
+    }
+
     fn take(&self) -> Waiting {
         std::mem::take(&mut self.waiting.lock())
     }
@@ -98,6 +107,7 @@ impl AckBox {
             *later = later.or(clock_offset);
         }
         waiting.reports.put_back(batch.reports);
+        waiting.forgotten.extend(batch.forgotten);
         for (key, ack) in batch.acks {
             match waiting.acks.get_mut(&key) {
                 Some(later) if later.epoch == ack.epoch => later.from = ack.from,
@@ -161,6 +171,10 @@ async fn write_batch(pool: &PgPool, batch: &Waiting, clock: &Clock) -> Result<()
     let acks: Vec<Ack> = batch.acks.values().cloned().collect();
     acks::record(&mut tx, &acks).await?;
     batch.reports.write(&mut tx).await?;
+    if !batch.forgotten.is_empty() {
+        let forgotten: Vec<_> = batch.forgotten.iter().cloned().collect();
+        erasures::confirm(&mut tx, &forgotten, clock.now()).await?;
+    }
     tx.commit().await?;
     Ok(())
 }

@@ -144,6 +144,7 @@ struct Capabilities {
     drain: bool,
     directory: bool,
     engagement: bool,
+    forget: bool,
 }
 
 impl Connection {
@@ -163,6 +164,7 @@ impl Connection {
             drain: capable(frame::DRAIN),
             directory: capable(frame::DIRECTORY),
             engagement: capable(frame::ENGAGEMENT),
+            forget: capable(frame::FORGET),
         };
         let now = shared.clock.now();
         let cursors = regions
@@ -243,7 +245,7 @@ impl Connection {
                 .await?;
         }
         loop {
-            let orders = *seat.orders.borrow_and_update();
+            let orders = seat.orders.borrow_and_update().clone();
             self.carry_out(orders).await?;
             for at in 0..self.cursors.len() {
                 self.bring_on(at).await?;
@@ -306,6 +308,14 @@ impl Connection {
         if orders.warm > self.done.warm {
             for at in 0..self.cursors.len() {
                 self.send_snapshot(at).await?;
+            }
+        }
+        if self.capabilities.forget {
+            let news = orders.forget.iter();
+            let news = news.filter(|player| !self.done.forget.contains(player));
+            for (id, player) in news.cloned().collect::<Vec<_>>() {
+                self.write_frame(&OriginFrame::Forget { id, player })
+                    .await?;
             }
         }
         self.done = orders;

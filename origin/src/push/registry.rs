@@ -1,9 +1,10 @@
 //! Which edges are connected to this process. Holds handles only; the newest claim of a name wins.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use liveevents_protocol::frame::Standing;
-use liveevents_protocol::id::{EdgeId, RegionId};
+use liveevents_protocol::id::{EdgeId, ErasureId, RegionId};
 use liveevents_protocol::version::{Epoch, Version};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -27,13 +28,18 @@ struct Live {
 }
 
 /// What operators want of an edge, as far as its connection has to do something for it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Orders {
     /// It shall send its game servers elsewhere.
     pub drain: bool,
     /// So many times it shall be sent its regions whole.
     pub warm: u64,
+    /// Players whom it shall forget, and has not confirmed to have forgotten.
+    pub forget: Forget,
 }
+
+/// Players by the record of their erasure, in its order.
+pub type Forget = Arc<[(ErasureId, String)]>;
 
 /// What an edge last told of one region.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -111,6 +117,26 @@ impl Registry {
         {
             live.orders
                 .send_if_modified(|orders| !std::mem::replace(&mut orders.drain, true));
+        }
+    }
+
+    /// Which edges are connected.
+    #[must_use]
+    pub fn edges(&self) -> Vec<EdgeId> {
+        self.live.lock().keys().cloned().collect()
+    }
+
+    /// Each edge shall forget those that are named for it, and no others any more. Said again, it is the same order.
+    pub fn forget(&self, mut players: BTreeMap<EdgeId, Vec<(ErasureId, String)>>) {
+        for (edge, live) in self.live.lock().iter() {
+            let forget = players.remove(edge).unwrap_or_default();
+            live.orders.send_if_modified(|orders| {
+                let news = *orders.forget != *forget;
+                if news {
+                    orders.forget = forget.into();
+                }
+                news
+            });
         }
     }
 
@@ -199,26 +225,48 @@ mod tests {
             let seats = seats.iter_mut();
             let orders = seats.map(|seat| {
                 let news = seat.orders.has_changed().unwrap();
-                (news, *seat.orders.borrow_and_update())
+                (news, seat.orders.borrow_and_update().clone())
             });
             orders.collect::<Vec<_>>()
         };
         let drained = Orders {
             drain: true,
-            warm: 0,
+            ..Orders::default()
         };
         assert_eq!(
             orders(&mut seats),
-            [(true, drained), (false, Orders::default())]
+            [(true, drained.clone()), (false, Orders::default())]
         );
         registry.drain(&edges[0], 1);
         assert_eq!(orders(&mut seats)[0], (false, drained));
         registry.warm();
-        let warm = |drain| Orders { drain, warm: 1 };
+        let warm = |drain| Orders {
+            drain,
+            warm: 1,
+            ..Orders::default()
+        };
         assert_eq!(
             orders(&mut seats),
             [(true, warm(true)), (true, warm(false))]
         );
+    }
+
+    #[test]
+    fn whom_to_forget_is_told_once_until_it_is_another_list() {
+        let registry = Registry::default();
+        let edge: EdgeId = "a".parse().unwrap();
+        let mut orders = registry.enter(&edge, 1, Orders::default()).orders;
+        let zoe = (ErasureId(uuid::Uuid::from_u128(1)), "zoe".to_owned());
+        let gone: EdgeId = "gone".parse().unwrap();
+        let all = BTreeMap::from([(edge.clone(), vec![zoe.clone()]), (gone, vec![zoe.clone()])]);
+        registry.forget(all.clone());
+        assert!(orders.has_changed().unwrap());
+        assert_eq!(*orders.borrow_and_update().forget, [zoe]);
+        registry.forget(all);
+        assert!(!orders.has_changed().unwrap());
+        registry.forget(BTreeMap::new());
+        assert!(orders.borrow_and_update().forget.is_empty());
+        assert_eq!(registry.edges(), [edge]);
     }
 
     #[test]

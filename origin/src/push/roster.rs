@@ -2,7 +2,7 @@
 //!
 //! The database knows; this task looks, woken by a notification or by the slow poll, and not more often than once a
 //! second. It makes the directory that edges are sent, passes on what operators have ordered to the connections of
-//! this process, and counts what the whole of the edges has come to. A notification may be lost: what it sees is what
+//! this process, and which players edges have to forget, and counts what the whole of the edges has come to. A notification may be lost: what it sees is what
 //! is stored, so the next look makes up for it.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use liveevents_protocol::codec;
 use liveevents_protocol::frame::OriginFrame;
 use liveevents_protocol::id::RegionId;
-use liveevents_protocol::limits::{LIVE_WITHIN, MAX_DIRECTORY};
+use liveevents_protocol::limits::{LIVE_WITHIN, MAX_DIRECTORY, MAX_FORGOTTEN};
 use liveevents_protocol::version::{Epoch, Version};
 use liveevents_service::clock::Clock;
 use sqlx::PgPool;
@@ -27,7 +27,7 @@ use super::registry::Registry;
 use crate::limits::{CONVERGED_AT_MOST, DATABASE_DEADLINE, ROSTER_PAUSE, ROSTER_POLL};
 use crate::metrics::PushMetrics;
 use crate::store::edges::{self, Listed};
-use crate::store::{self, acks};
+use crate::store::{self, acks, erasures};
 
 /// What is known of all edges. Shared by the task that looks, and those that wake it or use what it saw.
 #[derive(Debug, Default)]
@@ -117,6 +117,8 @@ impl Watch {
         let mut tx = store::begin_snapshot(&self.pool).await?;
         let live = edges::live(&mut tx, heard).await?;
         let warm_orders = edges::warm_orders(&mut tx).await?;
+        let forget = erasures::awaited(&mut tx, &self.registry.edges(), MAX_FORGOTTEN).await?;
+        let oldest = erasures::oldest_pending(&mut tx).await?;
         let converged = acks::converged(&mut tx, heard).await?;
         for (region, (epoch, version)) in converged {
             // An edge that comes and lacks what had converged makes nothing converge again.
@@ -141,6 +143,9 @@ impl Watch {
         for edge in live.iter().filter(|edge| edge.draining) {
             self.registry.drain(&edge.id, edge.claim);
         }
+        self.registry.forget(forget);
+        let waits = oldest.map_or(0, |since| self.clock.now().duration_since(since).as_secs());
+        self.metrics.erasure_waits.set(waits.max(0));
         if seen.warm_orders.is_some_and(|before| before < warm_orders) {
             self.registry.warm();
         }

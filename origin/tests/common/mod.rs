@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use liveevents_origin::api::{self, Api};
 use liveevents_origin::epoch::Cause;
+use liveevents_origin::erasure::Names;
 use liveevents_origin::inspect::Inspector;
 use liveevents_origin::issuer::Issuer;
 use liveevents_origin::login::{Delays, Logins, Rules};
@@ -132,6 +133,7 @@ impl Origin {
             }),
             quotas: Quotas::new(choices.per_minute),
             fingerprint_key: *keys.fingerprint(),
+            names: Names::new(&keys.clone().into()),
             outbound: Outbound::new(true).unwrap(),
             require_approval: choices.require_approval,
             inspector: choices.inspector,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::codec::{self, FrameDecoder};
 use liveevents_protocol::frame::{self, ALPN_V1, EdgeFrame, Hello, OriginFrame, Rows};
-use liveevents_protocol::id::{BootId, RegionId};
+use liveevents_protocol::id::{BootId, ErasureId, RegionId};
 use liveevents_protocol::limits::MAX_BODY;
 use liveevents_protocol::position::{Position, SealedPosition};
 use liveevents_service::token::Role;
@@ -91,7 +91,9 @@ impl ScriptedEdge {
         let token = origin.sign(&origin.claims(Role::Edge, &[region]));
         let hello = Hello {
             boot,
-            capabilities: vec![frame::DRAIN.to_owned(), frame::DIRECTORY.to_owned()],
+            capabilities: [frame::DRAIN, frame::DIRECTORY, frame::FORGET]
+                .map(str::to_owned)
+                .to_vec(),
             address: format!("http://{edge}"),
             build: "1.2.3".to_owned(),
             ..hello(
@@ -198,6 +200,15 @@ impl ScriptedEdge {
             }
             self.next().await;
         }
+    }
+
+    /// The next player whom it is to forget, and by which record.
+    pub(crate) async fn next_forgotten(&mut self) -> (ErasureId, String) {
+        self.next_of(|frame| match frame {
+            OriginFrame::Forget { id, player } => Some((id, player)),
+            _ => None,
+        })
+        .await
     }
 
     pub(crate) fn is_drained(&self) -> bool {

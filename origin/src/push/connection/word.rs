@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use liveevents_protocol::close::CloseReason;
 use liveevents_protocol::codec;
 use liveevents_protocol::frame::{Aggregate, Delivery, EdgeFrame, OriginFrame, Quarantined};
-use liveevents_protocol::id::{EdgeId, RegionId};
+use liveevents_protocol::id::{EdgeId, ErasureId, RegionId};
 use liveevents_protocol::version::{Epoch, Version};
 
 use super::{Connection, Ended};
@@ -17,6 +17,7 @@ use crate::limits::CLOCK_SAMPLES;
 use crate::push::counting::Counter;
 use crate::store::acks::Ack;
 use crate::store::delivery::Degraded;
+use crate::store::erasures::Confirmation;
 
 impl Connection {
     pub(super) async fn take(&mut self, bytes: &[u8]) -> Result<(), Ended> {
@@ -62,8 +63,7 @@ impl Connection {
                     self.counting.push(Box::pin(claiming));
                 }
                 EdgeFrame::Aggregate(aggregate) => self.count(aggregate)?,
-                // Nobody was told to forget anybody.
-                EdgeFrame::Forgotten(_) => {}
+                EdgeFrame::Forgotten(ids) => self.forgotten(&ids),
                 EdgeFrame::Bye => return Err(Ended::SignedOff),
             }
         }
@@ -91,6 +91,18 @@ impl Connection {
         let counting = self.counter().count(aggregate);
         self.counting.push(Box::pin(counting));
         Ok(())
+    }
+
+    /// Takes word only of what it was told, so that what waits to be written is bounded.
+    fn forgotten(&self, ids: &[ErasureId]) {
+        let told = self.done.forget.iter().map(|(id, _)| *id);
+        for erasure in told.filter(|id| self.capabilities.forget && ids.contains(id)) {
+            self.shared.acks.forgotten(Confirmation {
+                edge: self.edge.clone(),
+                claim: self.claim,
+                erasure,
+            });
+        }
     }
 
     fn acked(&mut self, region: &RegionId, epoch: Epoch, version: Version) -> Result<(), Ended> {
