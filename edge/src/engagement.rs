@@ -19,7 +19,7 @@ use sha2::Sha256;
 
 use attribution::attribute;
 
-pub(crate) use batch::{Known, Sum, View, add_up, judge};
+pub(crate) use batch::{Sum, View, add_up, judge};
 pub(crate) use book::{Book, Progress, Rules};
 pub(crate) use sender::{Cells, Offered};
 

@@ -84,7 +84,17 @@ pub struct Sample<'a> {
     pub plain: bool,
 }
 
-impl Sample<'_> {
+impl<'a> Sample<'a> {
+    /// Of everybody, without what was before.
+    #[must_use]
+    pub fn everybodys(tally: &'a Tally) -> Self {
+        Self {
+            tally,
+            before: None,
+            plain: false,
+        }
+    }
+
     fn players(&self, players: &Distinct) -> Option<f64> {
         (!self.plain).then(|| players.estimate())
     }
@@ -268,11 +278,7 @@ mod tests {
     }
 
     fn sample(tally: &Tally) -> Sample<'_> {
-        Sample {
-            tally,
-            before: None,
-            plain: false,
-        }
+        Sample::everybodys(tally)
     }
 
     #[track_caller]

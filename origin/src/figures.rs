@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::engagement::Engagement;
+use crate::engagement::{Engagement, Sample};
 use crate::event::lifecycle::State;
 use crate::limits::{ACTIVE_INTERVAL, DATABASE_DEADLINE, RATE_INTERVAL, RATE_ROWS};
 use crate::metrics::FigureMetrics;
@@ -80,7 +80,7 @@ impl Figures {
         let mut conn = self.pool.acquire().await?;
         let regions = figures::taking_part(&mut conn, since, RATE_ROWS).await?;
         let rates = regions.into_iter().filter_map(|(region, tally)| {
-            let rate = Engagement::of(&tally).participation_rate?;
+            let rate = Engagement::of(Sample::everybodys(&tally)).participation_rate?;
             Some((region, rate))
         });
         self.metrics.rates(&rates.collect());

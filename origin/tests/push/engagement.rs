@@ -27,6 +27,7 @@ fn aggregate(id: u64, batch: u64) -> EdgeFrame {
                 revision: Some(Revision(1)),
                 variant: None,
                 cohort: Cohort::Everybody,
+                segment: None,
             },
             second: now(),
             tally,

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use liveevents_protocol::message::{
     Cursor, Level, Query, RefusedMessage, ServerMessage, Unwatch, Watch as WatchMessage,
 };
+use parking_lot::MutexGuard;
 use tokio::io::AsyncRead;
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -13,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::greeting::Entry;
 use super::{Connection, End};
 use crate::replica::Published;
-use crate::serve::watch::{Fault, Next, View, Wants, Watcher};
+use crate::serve::watch::{Fault, Next, View, Wants, Watch, Watcher};
 use crate::serve::{Serving, query};
 use crate::websocket::frame;
 
@@ -39,9 +40,9 @@ impl Players {
         }
     }
 
-    /// At level Watch.
-    pub(super) fn watch(&self) -> Option<&Watch> {
-        self.watch.as_deref()
+    /// Those who are watched, at level Watch.
+    pub(super) fn watched(&self) -> Option<MutexGuard<'_, Watch>> {
+        self.watch.as_ref().map(Watcher::lock)
     }
 
     /// What is to be answered before anything more is heard.

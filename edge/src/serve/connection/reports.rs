@@ -13,7 +13,7 @@ use tokio::io::AsyncRead;
 use tokio::sync::watch;
 
 use super::{Connection, End};
-use crate::engagement::{Book, Known, Offered, Progress, Sum, View, add_up, judge};
+use crate::engagement::{Book, Offered, Progress, Sum, View, add_up, judge};
 use crate::limits::{RESEND_AFTER, RESEND_SPREAD};
 use crate::metrics::{EngagementMetrics, Told};
 
@@ -225,12 +225,16 @@ impl<R: AsyncRead + Unpin> Connection<R> {
         }
         let region = self.link.region();
         let published = region.load();
+        let watched = self.players.watched();
         let view = View {
             region: region.id(),
             state: published.as_ref().map(|published| published.state()),
             rules: &rules,
             now: self.serving.clock.now(),
-            known: &|player| self.players.known(player),
+            known: &|player| {
+                let player = watched.as_ref()?.player(player)?;
+                Some((&player.attributes, player.platform.as_deref()))
+            },
         };
         let Sum {
             cells,
@@ -277,12 +281,4 @@ impl<R: AsyncRead + Unpin> Connection<R> {
 
 fn offer(book: &Book, batch: &Batch, cells: crate::engagement::Cells) -> Option<Offered> {
     book.offer(batch.session, batch.batch, batch.reports.len(), || cells)
-}
-
-impl super::Players {
-    /// What the game server has said of a player that it watches.
-    fn known(&self, player: &str) -> Option<Known<'_>> {
-        let player = self.watch()?.player(player)?;
-        Some((&player.attributes, player.platform.as_deref()))
-    }
 }
