@@ -65,6 +65,28 @@
 //! # }
 //! ```
 //!
+//! What players do is told the same way, and counted once, whatever dies:
+//!
+//! ```no_run
+//! # use liveevents_client::{Client, Happening, Report, Seen};
+//! # fn example(client: &Client) -> Result<(), Box<dyn std::error::Error>> {
+//! client.report(Report {
+//!     event_id: "flash-sale".parse()?,
+//!     player: "p-1".to_owned(),
+//!     happening: Happening::Purchase {
+//!         amount: "4.99".parse()?,
+//!         currency: "EUR".to_owned(),
+//!     },
+//!     // What the player saw is found out from what the client holds.
+//!     seen: Seen::default(),
+//!     attributes: Default::default(),
+//!     platform: None,
+//! })?;
+//! println!("{:?}", client.reported().borrow());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! What it promises: versions of an epoch never go back, an earlier epoch is never taken, half a
 //! change is never seen, and what it shows opens and closes on the second, whoever is away. What it cannot read of an
 //! event costs that event its newest change, and nothing else. No queue grows with what a slow application has missed.

@@ -223,3 +223,6 @@ fn judged(written: &serde_json::Value, rules: &Rules) -> Result<(Report, Counted
     };
     Ok((report, counted))
 }
+
+#[cfg(test)]
+mod tests;

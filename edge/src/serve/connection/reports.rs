@@ -102,8 +102,9 @@ impl Reporting {
                 refused: std::mem::replace(&mut self.refused, later),
             })));
         }
+        // After a time without an origin, that says first what is counted already.
         if now.connected
-            && now.claimed
+            && (now.claimed || self.excused == Excuse::None)
             && let Some(from) = self.lacks.take()
         {
             let after = match self.excused {
