@@ -102,9 +102,11 @@ impl Reporting {
                 refused: std::mem::replace(&mut self.refused, later),
             })));
         }
-        // After a time without an origin, that says first what is counted already.
+        // While a batch waits for the claim, what is sent again would only have to be once more; and after a time without an
+        // origin, that says first what is counted already.
+        let is_known = self.waiting.is_none() && self.excused == Excuse::None;
         if now.connected
-            && (now.claimed || self.excused == Excuse::None)
+            && (now.claimed || is_known)
             && let Some(from) = self.lacks.take()
         {
             let after = match self.excused {
