@@ -6,10 +6,10 @@ edges=()
 edge_settings=()
 
 # start_system DIR BIN REGION...: an origin and an edge in each region, of the programs in BIN, with their files in
-# DIR. Sets edges to what liveevents-loadtest wants to hear of them. What edges are given besides is in
-# edge_settings, as NAME=VALUE.
+# DIR; REGION/NAME is a further edge of a region. Sets edges to what liveevents-loadtest wants to hear of them. What
+# edges are given besides is in edge_settings, as NAME=VALUE.
 start_system() {
-  local bin=$2 region
+  local bin=$2 region name
   system=$1
   shift 2
   mkdir -p "$system"
@@ -23,12 +23,13 @@ start_system() {
   # What is shown or measured here asks for more in a minute than a person does.
   LIVEEVENTS_DATABASE_URL=$DATABASE_URL LIVEEVENTS_QUIC_LISTEN=127.0.0.1:0 LIVEEVENTS_RATE_LIMITING_ENABLED=false \
     LIVEEVENTS_DATA_DIR=$system/origin launch origin "$bin/liveevents-origin"
-  for region in "$@"; do
+  for name in "$@"; do
+    region=${name%%/*} name=${name/\//-}
     LIVEEVENTS_REDIS_URL=$REDIS_URL LIVEEVENTS_ORIGINS=$(address origin quic) LIVEEVENTS_REGION=$region \
-      LIVEEVENTS_EDGE_ID=local-$region LIVEEVENTS_CA_FILE=$system/origin/tls/ca.pem \
+      LIVEEVENTS_EDGE_ID=local-$name LIVEEVENTS_CA_FILE=$system/origin/tls/ca.pem \
       LIVEEVENTS_TRUST_KEY_FILE=$system/origin/trust-key LIVEEVENTS_ENROLMENT_TOKEN_FILE=$system/origin/edge-token \
-      launch "edge-$region" env "${edge_settings[@]}" "$bin/liveevents-edge"
-    edges+=(--edge "$region=http://$(address "edge-$region" http)")
+      launch "edge-$name" env "${edge_settings[@]}" "$bin/liveevents-edge"
+    edges+=(--edge "$region=http://$(address "edge-$name" http)")
   done
 }
 

@@ -35,6 +35,12 @@ impl Spread {
         self.0.saturating_record(micros);
     }
 
+    /// Counts what another has.
+    pub fn add(&mut self, other: &Self) {
+        // Both have the same bounds.
+        let _ = self.0.add(&other.0);
+    }
+
     /// How many were counted.
     #[must_use]
     pub fn len(&self) -> u64 {

@@ -126,26 +126,31 @@ pub(super) enum Fate {
 }
 
 /// Makes so many events of 1 KB of configuration, and with texts as short as they come.
-pub(super) async fn populate(scene: &Arc<Scene>, events: u32, fate: Fate) -> Result<(), Failure> {
+pub(super) async fn populate(
+    scene: &Arc<Scene>,
+    events: u32,
+    fate: Fate,
+) -> Result<Vec<EventId>, Failure> {
     let name = format!("b{}", crate::clock::now().as_millisecond());
     let next = Arc::<AtomicU32>::default();
     let mut callers = JoinSet::new();
     for _ in 0..limits::CALLERS.min(events) {
         let (scene, name, next) = (Arc::clone(scene), name.clone(), Arc::clone(&next));
         callers.spawn(async move {
+            let mut made = Vec::new();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= events {
-                    return Ok::<_, Failure>(());
+                    return Ok::<_, Failure>(made);
                 }
-                one(&scene, &format!("{name}-{number}"), fate).await?;
+                made.push(one(&scene, &format!("{name}-{number}"), fate).await?);
             }
         });
     }
-    join(callers).await
+    Ok(join(callers).await?.concat())
 }
 
-async fn one(scene: &Scene, name: &str, fate: Fate) -> Result<(), Failure> {
+async fn one(scene: &Scene, name: &str, fate: Fate) -> Result<EventId, Failure> {
     let document = event(&json!({
         "eventId": name,
         "endTime": second(86_400),
@@ -153,7 +158,7 @@ async fn one(scene: &Scene, name: &str, fate: Fate) -> Result<(), Failure> {
     }));
     let created = scene.rest.create_event(document.to_string()).await?;
     let basis_points = match fate {
-        Fate::Stored => return Ok(()),
+        Fate::Stored => return Ok(created.event_id),
         Fate::Live => 10_000,
         Fate::Hardly => 1,
     };
@@ -166,7 +171,7 @@ async fn one(scene: &Scene, name: &str, fate: Fate) -> Result<(), Failure> {
         .rest
         .deploy(&created.event_id, created.revision, regions, basis_points)
         .await?;
-    Ok(())
+    Ok(created.event_id)
 }
 
 fn event(fields: &Value) -> Value {
@@ -186,9 +191,13 @@ fn second(offset: i64) -> Option<jiff::Timestamp> {
     jiff::Timestamp::from_second(crate::clock::now().as_second() + offset).ok()
 }
 
-async fn join(mut tasks: JoinSet<Result<(), Failure>>) -> Result<(), Failure> {
+/// Waits for all of them, and gives what they came to in the order of their ends.
+pub(super) async fn join<T: 'static>(
+    mut tasks: JoinSet<Result<T, Failure>>,
+) -> Result<Vec<T>, Failure> {
+    let mut all = Vec::new();
     while let Some(ended) = tasks.join_next().await {
-        ended.map_err(|error| Failure::Wrong(vec![error.to_string()]))??;
+        all.push(ended.map_err(|error| Failure::Wrong(vec![error.to_string()]))??);
     }
-    Ok(())
+    Ok(all)
 }

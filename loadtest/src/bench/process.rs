@@ -19,10 +19,11 @@ impl Process {
 
     /// The CPU time used so far by it and its children, the kernel's on their behalf included.
     pub(super) fn cpu(self) -> Result<Duration, Failure> {
-        let mut ticks = 0;
-        for pid in self.family()? {
-            ticks += self.ticks(pid)?;
-        }
+        // A child that ends meanwhile is in its parent's the next time.
+        let (own, ended) = self.ticks(self.0)?;
+        let living = self.children()?.into_iter();
+        let living = living.filter_map(|pid| self.ticks(pid).ok());
+        let ticks = own + ended + living.map(|(own, _)| own).sum::<u64>();
         Ok(Duration::from_millis(ticks * 1_000 / TICKS))
     }
 
@@ -35,21 +36,27 @@ impl Process {
             .ok_or_else(|| self.strange("status"))
     }
 
-    fn ticks(self, pid: u32) -> Result<u64, Failure> {
+    /// Those of a process, and those of children of it that have ended.
+    fn ticks(self, pid: u32) -> Result<(u64, u64), Failure> {
         let stat = self.read(pid, "stat")?;
-        // The name, in brackets, may hold anything; after it come the state and 10 numbers, then user and kernel time.
+        // The name, in brackets, may hold anything; after it come the state and 10 numbers, then user and kernel time, and
+        // both of the children that have ended.
         let numbers = stat.rsplit_once(')').map(|(_, numbers)| numbers);
-        let times = numbers.map(|numbers| numbers.split_whitespace().skip(11).take(2));
-        let times = times.map(|times| times.filter_map(|time| time.parse::<u64>().ok()).sum());
-        times.ok_or_else(|| self.strange("stat"))
+        let times = numbers.map(|numbers| numbers.split_whitespace().skip(11).take(4));
+        let times: Option<Vec<u64>> =
+            times.map(|times| times.filter_map(|time| time.parse().ok()).collect());
+        match times.as_deref() {
+            Some([user, kernel, user_ended, kernel_ended]) => {
+                Ok((user + kernel, user_ended + kernel_ended))
+            }
+            _ => Err(self.strange("stat")),
+        }
     }
 
-    fn family(self) -> Result<Vec<u32>, Failure> {
+    fn children(self) -> Result<Vec<u32>, Failure> {
         let children = self.read(self.0, &format!("task/{}/children", self.0))?;
-        let children = children
-            .split_whitespace()
-            .filter_map(|pid| pid.parse().ok());
-        Ok(std::iter::once(self.0).chain(children).collect())
+        let children = children.split_whitespace();
+        Ok(children.filter_map(|pid| pid.parse().ok()).collect())
     }
 
     fn read(self, pid: u32, file: &str) -> Result<String, Failure> {
