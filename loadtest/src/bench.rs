@@ -1,4 +1,4 @@
-//! What the edge costs and how fast it is, against the limit of the machine it runs on, and how fast the origin answers.
+//! What the edge costs and how fast it is, against the limit of the machine it runs on, and how fast the origin counts and answers.
 //!
 //! A scenario measures both within one run, since on a shared machine only their ratio means something, and
 //! repeats that; its [`Sheet`] has the median of each figure. CPU is the server process's, as the kernel counts it.
@@ -10,8 +10,10 @@ mod cost;
 mod fanout;
 mod idle;
 mod lists;
+mod machine;
 mod process;
 mod query;
+mod reports;
 mod requests;
 mod scene;
 mod sheet;
@@ -38,5 +40,6 @@ pub async fn run(scenario: &Scenario) -> Result<Sheet, Failure> {
         Scenario::Cost(cost) => Box::pin(cost::run(cost)).await,
         Scenario::Lists(lists) => Box::pin(lists::run(lists)).await,
         Scenario::Stop(stop) => Box::pin(stop::run(stop)).await,
+        Scenario::Reports(reports) => Box::pin(reports::run(reports)).await,
     }
 }

@@ -80,3 +80,10 @@ pub(crate) const STORM: Duration = Duration::from_secs(60);
 
 /// Connections waiting for the bare loop to accept them: more than are on their way at once.
 pub(crate) const BACKLOG: u32 = 1_024;
+
+/// How often a game server that reports at an even pace does so: a batch is of a quarter of a second.
+pub(crate) const REPORTING: Duration = Duration::from_millis(20);
+
+/// Between two probes, and between an answer and the next question whether it shows them.
+pub(crate) const PROBE: Duration = Duration::from_millis(100);
+pub(crate) const PROBE_AGAIN: Duration = Duration::from_millis(10);

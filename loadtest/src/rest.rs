@@ -14,7 +14,7 @@ use liveevents_protocol::id::{ChangeId, DeploymentId, EventId, RegionId};
 use liveevents_protocol::version::Revision;
 
 pub use answers::{
-    ChangeRecord, Changed, Created, Deployed, Listed, PlayerEvents, Regions, Served,
+    ChangeRecord, Changed, Created, Deployed, Listed, Metrics, PlayerEvents, Regions, Served,
 };
 pub use error::RestError;
 
@@ -248,6 +248,14 @@ impl Rest {
     /// If the query is not one.
     pub async fn find(&self, query: &str) -> Result<Listed, RestError> {
         self.get(&format!("/events?{query}")).await
+    }
+
+    /// What was reported of an event, by a query of `GET /events/{id}/metrics`.
+    ///
+    /// # Errors
+    /// If there is no such event.
+    pub async fn metrics(&self, event: &EventId, query: &str) -> Result<Metrics, RestError> {
+        self.get(&format!("/events/{event}/metrics?{query}")).await
     }
 
     /// The events assigned in a region, a hundred at most, as the origin knows them.

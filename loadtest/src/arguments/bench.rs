@@ -26,6 +26,8 @@ pub enum Scenario {
     Lists(Lists),
     /// How long it takes to stop everything.
     Stop(Stop),
+    /// How soon reports of game servers are counted and shown, and what they cost.
+    Reports(Reports),
 }
 
 /// What is measured, and how often.
@@ -199,6 +201,48 @@ pub struct Stop {
     pub stops: u32,
 }
 
+/// Processes of this machine whose CPU is told beside the edge's.
+#[derive(Debug, Args)]
+pub struct Processes {
+    /// The origin's.
+    #[arg(long, value_name = "PID")]
+    pub origin_pid: Option<u32>,
+    /// Postgres' main process; those of its connections are counted.
+    #[arg(long, value_name = "PID")]
+    pub postgres_pid: Option<u32>,
+    /// Redis'.
+    #[arg(long, value_name = "PID")]
+    pub redis_pid: Option<u32>,
+    /// Further edges', which are counted with the first.
+    #[arg(long = "other-edge-pid", value_name = "PID")]
+    pub other_edge_pids: Vec<u32>,
+}
+
+/// Arguments of `reports`.
+#[derive(Debug, Args)]
+#[expect(missing_docs, reason = "the arguments' help says it")]
+pub struct Reports {
+    #[command(flatten)]
+    pub measured: Measured,
+    #[command(flatten)]
+    pub processes: Processes,
+    /// Game servers that report, and one more that probes.
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub servers: u32,
+    /// Reports a second, of all of them together.
+    #[arg(long, value_name = "R", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: u32,
+    /// Seconds of a run.
+    #[arg(long, value_name = "S", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub seconds: u32,
+    /// Events that are reported of.
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub events: u32,
+    /// Players who are reported of.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub players: u32,
+}
+
 /// Arguments of `bare`.
 #[derive(Debug, Args)]
 pub struct Bare {
@@ -229,6 +273,7 @@ impl Scenario {
             Self::Cost(scenario) => &scenario.measured,
             Self::Lists(scenario) => &scenario.measured,
             Self::Stop(scenario) => &scenario.measured,
+            Self::Reports(scenario) => &scenario.measured,
         }
     }
 }

@@ -127,6 +127,43 @@ pub struct ListedEvent {
     pub event_id: EventId,
 }
 
+/// What was reported of an event.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Metrics {
+    /// How players take part.
+    pub engagement: Engagement,
+    /// What it brings.
+    pub revenue: Revenue,
+    /// How they like it.
+    pub sentiment: Sentiment,
+}
+
+/// How players take part.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Engagement {
+    pub active_players: Option<u64>,
+    pub participations: u64,
+    pub completions: u64,
+    pub sessions: u64,
+    pub errors: u64,
+}
+
+/// What it brings.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Revenue {
+    pub total: f64,
+    pub purchases: u64,
+}
+
+/// How they like it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Sentiment {
+    pub positive: u64,
+    pub neutral: u64,
+    pub negative: u64,
+}
+
 /// What an edge serves of a region.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Served {
