@@ -11,6 +11,7 @@ mod fanout;
 mod idle;
 mod lists;
 mod machine;
+mod month;
 mod process;
 mod query;
 mod reports;
@@ -41,5 +42,6 @@ pub async fn run(scenario: &Scenario) -> Result<Sheet, Failure> {
         Scenario::Lists(lists) => Box::pin(lists::run(lists)).await,
         Scenario::Stop(stop) => Box::pin(stop::run(stop)).await,
         Scenario::Reports(reports) => Box::pin(reports::run(reports)).await,
+        Scenario::Month(month) => Box::pin(month::run(month)).await,
     }
 }

@@ -87,3 +87,6 @@ pub(crate) const REPORTING: Duration = Duration::from_millis(20);
 /// Between two probes, and between an answer and the next question whether it shows them.
 pub(crate) const PROBE: Duration = Duration::from_millis(100);
 pub(crate) const PROBE_AGAIN: Duration = Duration::from_millis(10);
+
+/// To make up a month of metrics: some gigabytes, on a slow disk.
+pub(crate) const FILLING: Duration = Duration::from_secs(30 * 60);

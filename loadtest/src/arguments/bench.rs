@@ -28,6 +28,8 @@ pub enum Scenario {
     Stop(Stop),
     /// How soon reports of game servers are counted and shown, and what they cost.
     Reports(Reports),
+    /// How much a month of many events' metrics takes, and how long to read.
+    Month(Month),
 }
 
 /// What is measured, and how often.
@@ -243,6 +245,31 @@ pub struct Reports {
     pub players: u32,
 }
 
+/// Arguments of `month`.
+#[derive(Debug, Args)]
+#[expect(missing_docs, reason = "the arguments' help says it")]
+pub struct Month {
+    #[command(flatten)]
+    pub measured: Measured,
+    #[command(flatten)]
+    pub processes: Processes,
+    /// `psql`, to fill the database with.
+    #[arg(long, value_name = "FILE")]
+    pub psql: PathBuf,
+    /// The origin's database, as the owner of its tables. What is made up stays there: give it one that is thrown away.
+    #[arg(long, value_name = "URL")]
+    pub database: String,
+    /// Events.
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub events: u32,
+    /// Those of them that hundreds of thousands play in an hour.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub large: u32,
+    /// Requests of each kind in a run.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub requests: u32,
+}
+
 /// Arguments of `bare`.
 #[derive(Debug, Args)]
 pub struct Bare {
@@ -274,6 +301,7 @@ impl Scenario {
             Self::Lists(scenario) => &scenario.measured,
             Self::Stop(scenario) => &scenario.measured,
             Self::Reports(scenario) => &scenario.measured,
+            Self::Month(scenario) => &scenario.measured,
         }
     }
 }
