@@ -185,11 +185,14 @@ impl Reporter {
     async fn hears(&mut self) -> ServerMessage {
         let hearing = async {
             loop {
-                match self.0.receive().await {
-                    said @ (ServerMessage::Counted(_)
-                    | ServerMessage::Resend(_)
-                    | ServerMessage::Refused(_)) => return said,
-                    _ => {}
+                let said = self.0.receive().await;
+                if matches!(
+                    said,
+                    ServerMessage::Counted(_)
+                        | ServerMessage::Resend(_)
+                        | ServerMessage::Refused(_)
+                ) {
+                    return said;
                 }
             }
         };

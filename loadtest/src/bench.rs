@@ -1,4 +1,5 @@
-//! What the edge costs and how fast it is, against the limit of the machine it runs on, and how fast the origin counts and answers.
+//! What the edge costs and how fast it is, against the limit of the machine it runs on, and how fast the origin counts and
+//! answers.
 //!
 //! A scenario measures both within one run, since on a shared machine only their ratio means something, and
 //! repeats that; its [`Sheet`] has the median of each figure. CPU is the server process's, as the kernel counts it.
