@@ -118,6 +118,10 @@ pub(crate) fn all() -> Vec<Sample> {
             Value::Entries(vec![least_assignment().into()]),
         ),
         sample(
+            "entry-assignment-full",
+            Value::Entries(vec![full_assignment().into()]),
+        ),
+        sample(
             "entry-removed-content",
             Value::Entries(vec![removed_content()]),
         ),
@@ -494,6 +498,13 @@ fn assignment() -> Assignment {
             stopped: false,
         },
         full: false,
+    }
+}
+
+fn full_assignment() -> Assignment {
+    Assignment {
+        full: true,
+        ..assignment()
     }
 }
 

@@ -178,7 +178,12 @@ mod tests {
             counts.note(&report.happening);
             players.insert((report.event_id, report.player));
         }
-        assert_eq!(players.len(), 3_000);
+        // Of 3,000 pairs some are never drawn.
+        assert!(
+            (2_900..=3_000).contains(&players.len()),
+            "{}",
+            players.len()
+        );
         // A share of each twentieth, within a tenth.
         let twentieths = [4, 6, 2, 1, 1, 499];
         for (found, expected) in counts.0.into_iter().zip(twentieths) {

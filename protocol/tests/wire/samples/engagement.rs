@@ -34,6 +34,10 @@ pub(super) fn all() -> Vec<(&'static str, Value)> {
             "edge-aggregate",
             Value::Edge(EdgeFrame::Aggregate(aggregate())),
         ),
+        (
+            "edge-aggregate-segment",
+            Value::Edge(EdgeFrame::Aggregate(of_a_segment())),
+        ),
         ("origin-counting", Value::Origin(counting)),
         (
             "origin-claimed",
@@ -58,6 +62,20 @@ fn players(many: u64) -> Distinct {
         players.note(n);
     }
     players
+}
+
+/// Plain counts.
+fn of_a_segment() -> Aggregate {
+    let mut aggregate = aggregate();
+    aggregate.cells.truncate(1);
+    for cell in &mut aggregate.cells {
+        cell.place.segment = Some("whales".parse().unwrap());
+        cell.tally = Tally {
+            sums: cell.tally.sums,
+            ..Tally::default()
+        };
+    }
+    aggregate
 }
 
 fn aggregate() -> Aggregate {
