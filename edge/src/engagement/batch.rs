@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use liveevents_protocol::attribute::{Attribute, Attributes};
-use liveevents_protocol::engagement::{Batch, Cents, Counted, Happening, Place, Refused, Report};
+use liveevents_protocol::engagement::{
+    Batch, Cents, Counted, Happening, Place, Refused, Report, Tally,
+};
 use liveevents_protocol::id::{EventId, RegionId, SegmentId};
 use liveevents_protocol::limits::{MAX_BATCH, MAX_NAME};
 use liveevents_protocol::model::Content;
@@ -61,11 +63,11 @@ pub(crate) struct Sum {
 /// Adds the reports of a batch up.
 pub(crate) fn add_up(batch: &Batch, view: &View<'_>) -> Sum {
     let second = Timestamp::from_second(view.now.as_second()).unwrap_or(view.now);
-    let Sum {
-        mut cells,
-        mut refused,
-        mut kinds,
-    } = Sum::default();
+    let (mut tallies, mut refused, mut kinds) = (
+        BTreeMap::<Place, Tally>::new(),
+        Vec::new(),
+        Kinds::default(),
+    );
     for (index, written) in batch.reports.iter().enumerate() {
         let mut refuse = |message| {
             kinds.note(written, Judged::Refused);
@@ -83,9 +85,9 @@ pub(crate) fn add_up(batch: &Batch, view: &View<'_>) -> Sum {
             }
         };
         let places = places(&report, view);
-        let is_new = |place: &Place| !cells.contains_key(&(place.clone(), second));
-        let new = places.iter().filter(|place| is_new(place)).count();
-        if cells.len() + new > MAX_BATCH_CELLS {
+        let is_new = |place: &&Place| !tallies.contains_key(*place);
+        let new = places.iter().filter(is_new).count();
+        if tallies.len() + new > MAX_BATCH_CELLS {
             refuse(format!(
                 "the batch is of too many events and segments, more than {MAX_BATCH_CELLS} together; send less at once"
             ));
@@ -95,15 +97,18 @@ pub(crate) fn add_up(batch: &Batch, view: &View<'_>) -> Sum {
         let player = hash(&view.rules.key, &report.player);
         for place in places {
             let everybody = place.segment.is_none();
-            let tally = cells.entry((place, second)).or_default();
+            let tally = tallies.entry(place).or_default();
             match everybody {
                 true => tally.count(player, counted),
                 false => tally.sums.count(counted),
             }
         }
     }
+    let cells = tallies.into_iter();
     Sum {
-        cells,
+        cells: cells
+            .map(|(place, tally)| ((place, second), tally))
+            .collect(),
         refused,
         kinds,
     }

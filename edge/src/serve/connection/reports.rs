@@ -1,10 +1,11 @@
-//! Reports of players over the WebSocket: taken at once, answered when they are counted for good.
+//! Reports of players over the WebSocket: added up at once, answered when they are counted for good.
 //!
-//! The first batch waits until this edge may take the session's; what comes meanwhile is asked for again. Answers are made
-//! when the socket takes them, of what is so then: nothing grows with what was reported.
+//! The first batch waits, added up, until this edge may take the session's; what comes meanwhile is asked for again. Answers
+//! are made when the socket takes them, of what is so then: nothing grows with what was reported, and no player's name stays.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use liveevents_protocol::engagement::{Batch, Refused, SenderSession};
 use liveevents_protocol::limits::{MAX_BATCH, MAX_REASON};
@@ -13,7 +14,7 @@ use tokio::io::AsyncRead;
 use tokio::sync::watch;
 
 use super::{Connection, End};
-use crate::engagement::{Book, Offered, Progress, Sum, View, add_up, judge};
+use crate::engagement::{Book, Offered, Progress, Rules, Sum, View, add_up, judge};
 use crate::limits::{RESEND_AFTER, RESEND_SPREAD};
 use crate::metrics::{EngagementMetrics, Told};
 
@@ -21,11 +22,9 @@ use crate::metrics::{EngagementMetrics, Told};
 pub(super) struct Reporting {
     session: SenderSession,
     progress: watch::Receiver<Progress>,
-    next: Next,
+    news: News,
     /// Until this edge may take it.
-    waiting: Option<Batch>,
-    /// The origin was asked what is before the batch that waits.
-    asked: bool,
+    waiting: Option<Waiting>,
     /// The first batch that came here.
     first: u64,
     /// Up to which batch it was told that they are counted.
@@ -36,24 +35,58 @@ pub(super) struct Reporting {
     owed: bool,
     /// How often it was told that something was forgotten.
     forgotten: u64,
-    /// The first batch that it has to send again.
-    lacks: Option<u64>,
-    /// Why it could not be taken: the origin is away, or there is no room.
-    excused: Excuse,
+    /// The first batch that it has to send again, and why.
+    lacks: Option<(u64, Why)>,
     refused: Vec<Refused>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Excuse {
-    None,
+/// A batch, added up.
+struct Waiting {
+    batch: u64,
+    reports: usize,
+    sum: Sum,
+    /// The origin was asked what is before it.
+    asked: bool,
+}
+
+/// Why a batch was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Another is to come first.
+    Order,
+    /// The origin is away.
     Away,
+    /// There is no room.
     Full,
 }
 
-type Next = Pin<Box<dyn Future<Output = bool> + Send>>;
+impl Why {
+    /// How long to wait before it is sent again.
+    fn pause(self) -> Duration {
+        match self {
+            Self::Order => Duration::ZERO,
+            Self::Away => RESEND_SPREAD.mul_f64(rand::random()),
+            Self::Full => RESEND_AFTER,
+        }
+    }
+}
 
-fn next(mut progress: watch::Receiver<Progress>) -> Next {
-    Box::pin(async move { progress.changed().await.is_ok() })
+/// What is to be said of reports now.
+enum Word {
+    Say(ServerMessage),
+    Nothing,
+    /// The session is another edge's.
+    Gone,
+}
+
+/// Ready when the progress is another, or nobody's any more.
+type News = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn news(mut progress: watch::Receiver<Progress>) -> News {
+    Box::pin(async move {
+        // That it is nobody's any more is seen where it is read.
+        let _ = progress.changed().await;
+    })
 }
 
 impl Reporting {
@@ -61,78 +94,145 @@ impl Reporting {
         let forgotten = progress.borrow().forgotten;
         Self {
             session,
-            next: next(progress.clone()),
+            news: news(progress.clone()),
             progress,
             waiting: None,
-            asked: false,
             first,
             told: 0,
             taken: 0,
             owed: false,
             forgotten,
             lacks: None,
-            excused: Excuse::None,
             refused: Vec::new(),
         }
     }
 
     /// It has to send this one again, and all after it.
-    fn lacks(&mut self, batch: u64, excuse: Excuse) {
-        self.lacks = Some(self.lacks.map_or(batch, |from| from.min(batch)));
-        self.excused = excuse;
+    fn lacks(&mut self, batch: u64, why: Why) {
+        let from = self.lacks.map_or(batch, |(from, _)| from.min(batch));
+        self.lacks = Some((from, why));
     }
 
-    /// What is to be said now, if anything. `None` once the session is another edge's.
-    fn says(&mut self, metrics: &EngagementMetrics) -> Option<Poll<ServerMessage>> {
+    fn word(&mut self, metrics: &EngagementMetrics) -> Word {
         let now = *self.progress.borrow();
         if now.forgotten > self.forgotten {
             self.forgotten = now.forgotten;
-            self.lacks(now.counted + 1, Excuse::None);
+            self.lacks(now.counted + 1, Why::Order);
         }
         if now.counted > self.told || (self.owed && now.claimed) {
-            for _ in self.first.max(self.told + 1)..=now.counted.min(self.taken) {
-                metrics.told(Told::Counted);
-            }
-            (self.told, self.owed) = (now.counted, false);
-            let later = self.refused.iter().position(|one| one.batch > now.counted);
-            let later = self.refused.split_off(later.unwrap_or(self.refused.len()));
-            return Some(Poll::Ready(ServerMessage::Counted(CountedBatches {
-                session: self.session,
-                batch: now.counted,
-                refused: std::mem::replace(&mut self.refused, later),
-            })));
+            return Word::Say(self.counted(now.counted, metrics));
         }
-        // While a batch waits for the claim, what is sent again would only have to be once more; and after a time without an
-        // origin, that says first what is counted already.
-        let is_known = self.waiting.is_none() && self.excused == Excuse::None;
-        if now.connected
-            && (now.claimed || is_known)
-            && let Some(from) = self.lacks.take()
+        if let Some((from, why)) = self.lacks
+            && now.connected
+            && (now.claimed || self.knows(why))
         {
-            let after = match self.excused {
-                Excuse::None => std::time::Duration::ZERO,
-                Excuse::Away => RESEND_SPREAD.mul_f64(rand::random()),
-                Excuse::Full => RESEND_AFTER,
-            };
-            self.excused = Excuse::None;
-            return Some(Poll::Ready(ServerMessage::Resend(Resend {
-                session: self.session,
-                from: from.max(now.counted + 1),
-                after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
-            })));
+            self.lacks = None;
+            return Word::Say(self.resend(from.max(now.counted + 1), why.pause()));
         }
-        self.progress.has_changed().ok().map(|_| Poll::Pending)
+        match self.progress.has_changed() {
+            Ok(_) => Word::Nothing,
+            Err(_) => Word::Gone,
+        }
+    }
+
+    /// Whether what it lacks is known before the origin has said what is counted. While a batch waits for that, what is sent
+    /// again would only have to be once more; and after a time without an origin most may be counted.
+    fn knows(&self, why: Why) -> bool {
+        self.waiting.is_none() && why != Why::Away
+    }
+
+    fn counted(&mut self, upto: u64, metrics: &EngagementMetrics) -> ServerMessage {
+        for _ in self.first.max(self.told + 1)..=upto.min(self.taken) {
+            metrics.told(Told::Counted);
+        }
+        (self.told, self.owed) = (upto, false);
+        let later = self.refused.iter().position(|one| one.batch > upto);
+        let later = self.refused.split_off(later.unwrap_or(self.refused.len()));
+        ServerMessage::Counted(CountedBatches {
+            session: self.session,
+            batch: upto,
+            refused: std::mem::replace(&mut self.refused, later),
+        })
+    }
+
+    fn resend(&self, from: u64, after: Duration) -> ServerMessage {
+        ServerMessage::Resend(Resend {
+            session: self.session,
+            from,
+            after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+        })
     }
 
     /// Remembers to be woken. Whether there is anything new.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut news = false;
-        while let Poll::Ready(true) = self.next.as_mut().poll(cx) {
+    fn poll_news(&mut self, cx: &mut Context<'_>) -> bool {
+        let is_new = self.news.as_mut().poll(cx).is_ready();
+        if is_new {
             self.progress.mark_unchanged();
-            self.next = next(self.progress.clone());
-            news = true;
+            self.news = news(self.progress.clone());
         }
-        news
+        is_new
+    }
+
+    /// Offers the batch that waits, once this edge may take it.
+    fn offer(&mut self, book: &Book, metrics: &EngagementMetrics) {
+        let now = *self.progress.borrow();
+        let Some(mut waiting) = self.waiting.take() else {
+            return;
+        };
+        let batch = waiting.batch;
+        if !now.connected {
+            metrics.told(Told::Later);
+            return self.lacks(batch, Why::Away);
+        }
+        if !now.claimed {
+            self.waiting = Some(waiting);
+            return;
+        }
+        if self.refused.len() >= MAX_BATCH {
+            metrics.told(Told::Later);
+            return self.lacks(batch, Why::Full);
+        }
+        let cells = || std::mem::take(&mut waiting.sum.cells);
+        match book.offer(self.session, batch, waiting.reports, cells) {
+            // If the origin is asked, the batch waits for what it says.
+            Some(Offered::Gap { .. }) if !waiting.asked && !self.progress.borrow().claimed => {
+                waiting.asked = true;
+                self.waiting = Some(waiting);
+            }
+            Some(Offered::Gap { expected }) => {
+                metrics.told(Told::OutOfPlace);
+                self.lacks(expected, Why::Order);
+            }
+            Some(Offered::Full) => {
+                metrics.told(Told::Later);
+                self.lacks(batch, Why::Full);
+            }
+            Some(Offered::Taken) => {
+                metrics.taken(waiting.sum.kinds);
+                self.taken = batch;
+                self.refuse(batch, waiting.sum.refused);
+            }
+            Some(Offered::Underway) => self.refuse(batch, waiting.sum.refused),
+            Some(Offered::Counted) => {
+                self.owed = true;
+                self.refuse(batch, waiting.sum.refused);
+            }
+            // It hears that the session is another's.
+            None => {}
+        }
+    }
+
+    /// Notes which reports of a batch do not count, once.
+    fn refuse(&mut self, batch: u64, refused: Vec<Refused>) {
+        if self.refused.iter().any(|one| one.batch == batch) {
+            return;
+        }
+        let shortened = refused.into_iter().map(|mut one| {
+            let end = one.message.floor_char_boundary(MAX_REASON);
+            one.message.truncate(end);
+            one
+        });
+        self.refused.extend(shortened);
     }
 }
 
@@ -142,146 +242,86 @@ impl<R: AsyncRead + Unpin> Connection<R> {
         if let Err((field, message)) = judge(&batch) {
             return self.refuse("reports", Some(field), &message);
         }
-        let book = &self.serving.engagement;
-        if self.reporting.is_none() {
-            let Ok(progress) = book.follow(batch.session) else {
-                let message = "too many sessions report here; another edge may have room";
-                return self.refuse("reports", None, message);
-            };
-            self.reporting = Some(Box::new(Reporting::new(
-                batch.session,
-                batch.batch,
-                progress,
-            )));
-        }
-        let Some(reporting) = &mut self.reporting else {
-            return Ok(());
+        let (session, number) = (batch.session, batch.batch);
+        let mut reporting = match self.reporting.take() {
+            Some(reporting) => reporting,
+            None => match self.serving.engagement.follow(session) {
+                Ok(progress) => Box::new(Reporting::new(session, number, progress)),
+                Err(_) => {
+                    let message = "too many sessions report here; another edge may have room";
+                    return self.refuse("reports", None, message);
+                }
+            },
         };
-        reporting.first = reporting.first.min(batch.batch);
-        if reporting.session != batch.session {
-            let message = format!(
-                "must be {}, the one that this connection began to report under",
-                reporting.session
-            );
-            return self.refuse("reports", Some("session"), &message);
+        let of = reporting.session;
+        if of == session {
+            self.take_batch(&mut reporting, &batch);
         }
-        if reporting.waiting.is_some() {
-            reporting.lacks(batch.batch, Excuse::None);
-        } else {
-            reporting.waiting = Some(batch);
+        self.reporting = Some(reporting);
+        if of != session {
+            let message =
+                format!("must be {of}, the one that this connection began to report under");
+            return self.refuse("reports", Some("session"), &message);
         }
         Ok(())
     }
 
-    /// What is to be said of reports.
-    pub(super) fn poll_reports(&mut self, cx: &mut Context<'_>) -> Poll<ServerMessage> {
-        let Some(mut reporting) = self.reporting.take() else {
-            return Poll::Pending;
-        };
-        loop {
-            self.offer(&mut reporting);
-            let said = reporting.says(&self.serving.metrics.engagement);
-            match said {
-                Some(Poll::Ready(message)) => {
-                    self.reporting = Some(reporting);
-                    return Poll::Ready(message);
-                }
-                Some(Poll::Pending) if reporting.poll_next(cx) => {}
-                Some(Poll::Pending) => {
-                    self.reporting = Some(reporting);
-                    return Poll::Pending;
-                }
-                // Whatever it sends next is claimed anew.
-                None => {
-                    return Poll::Ready(ServerMessage::Resend(Resend {
-                        session: reporting.session,
-                        from: reporting.first.max(reporting.told + 1),
-                        after_ms: u64::try_from(RESEND_AFTER.as_millis()).unwrap_or(u64::MAX),
-                    }));
-                }
+    fn take_batch(&self, reporting: &mut Reporting, batch: &Batch) {
+        let number = batch.batch;
+        reporting.first = reporting.first.min(number);
+        match self.serving.engagement.rules() {
+            _ if reporting.waiting.is_some() => reporting.lacks(number, Why::Order),
+            None => {
+                self.serving.metrics.engagement.told(Told::Later);
+                reporting.lacks(number, Why::Away);
+            }
+            Some(rules) => {
+                reporting.waiting = Some(Waiting {
+                    batch: number,
+                    reports: batch.reports.len(),
+                    sum: self.add_up(batch, &rules),
+                    asked: false,
+                });
             }
         }
     }
 
-    /// Takes the batch that waits, if it may be.
-    fn offer(&self, reporting: &mut Reporting) {
-        let now = *reporting.progress.borrow();
-        let Some(batch) = &reporting.waiting else {
-            return;
-        };
-        let (number, book) = (batch.batch, &self.serving.engagement);
-        let metrics = &self.serving.metrics.engagement;
-        let rules = book.rules().filter(|_| now.connected);
-        let Some(rules) = rules else {
-            metrics.told(Told::Later);
-            reporting.waiting = None;
-            reporting.lacks(number, Excuse::Away);
-            return;
-        };
-        if !now.claimed {
-            return;
-        }
-        if reporting.refused.len() >= MAX_BATCH {
-            reporting.waiting = None;
-            reporting.lacks(number, Excuse::Full);
-            return;
-        }
+    fn add_up(&self, batch: &Batch, rules: &Rules) -> Sum {
         let region = self.link.region();
         let published = region.load();
         let watched = self.players.watched();
         let view = View {
             region: region.id(),
             state: published.as_ref().map(|published| published.state()),
-            rules: &rules,
+            rules,
             now: self.serving.clock.now(),
             known: &|player| {
                 let player = watched.as_ref()?.player(player)?;
                 Some((&player.attributes, player.platform.as_deref()))
             },
         };
-        let Sum {
-            cells,
-            mut refused,
-            kinds,
-        } = add_up(batch, &view);
-        let offered = offer(book, batch, cells);
-        if matches!(offered, Some(Offered::Gap { .. })) && !reporting.asked {
-            // If the origin is asked, the batch waits for what it says.
-            reporting.asked = true;
-            if !reporting.progress.borrow().claimed {
-                return;
-            }
-        }
-        reporting.waiting = None;
-        reporting.asked = false;
-        match offered {
-            Some(Offered::Counted) => reporting.owed = true,
-            Some(Offered::Underway) => {}
-            Some(Offered::Taken) => {
-                metrics.taken(kinds);
-                reporting.taken = number;
-            }
-            Some(Offered::Gap { expected }) => {
-                metrics.told(Told::OutOfPlace);
-                return reporting.lacks(expected, Excuse::None);
-            }
-            Some(Offered::Full) => {
-                metrics.told(Told::Later);
-                return reporting.lacks(number, Excuse::Full);
-            }
-            // It hears that the session is another's.
-            None => return,
-        }
-        if !reporting.refused.iter().any(|one| one.batch == number) {
-            for one in &mut refused {
-                one.message
-                    .truncate(one.message.floor_char_boundary(MAX_REASON));
-            }
-            reporting.refused.append(&mut refused);
-        }
+        add_up(batch, &view)
     }
-}
 
-fn offer(book: &Book, batch: &Batch, cells: crate::engagement::Cells) -> Option<Offered> {
-    book.offer(batch.session, batch.batch, batch.reports.len(), || cells)
+    /// What is to be said of reports.
+    pub(super) fn poll_reports(&mut self, cx: &mut Context<'_>) -> Poll<ServerMessage> {
+        let Some(reporting) = &mut self.reporting else {
+            return Poll::Pending;
+        };
+        let metrics = &self.serving.metrics.engagement;
+        loop {
+            reporting.offer(&self.serving.engagement, metrics);
+            match reporting.word(metrics) {
+                Word::Say(message) => return Poll::Ready(message),
+                Word::Nothing if reporting.poll_news(cx) => {}
+                Word::Nothing => return Poll::Pending,
+                Word::Gone => break,
+            }
+        }
+        // Whatever it sends next is claimed anew.
+        let from = reporting.first.max(reporting.told + 1);
+        let again = reporting.resend(from, RESEND_AFTER);
+        self.reporting = None;
+        Poll::Ready(again)
+    }
 }
