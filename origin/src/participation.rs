@@ -14,6 +14,7 @@ use liveevents_protocol::id::{EventId, RegionId};
 use liveevents_protocol::limits::LIVE_WITHIN;
 use liveevents_protocol::model::Assignment;
 use liveevents_service::logs::chain;
+use prometheus::IntCounter;
 use serde_json::json;
 use sqlx::PgPool;
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -23,7 +24,7 @@ use crate::change::{self, ChangeError, Decision, Edit, Request};
 use crate::limits::DATABASE_DEADLINE;
 use crate::store::audit::{self, Deed};
 use crate::store::database_clock::DatabaseClock;
-use crate::store::engagement::{Places, crowded, places};
+use crate::store::engagement::{crowded, places};
 use crate::store::{StoreError, assignments, edges, events};
 
 /// Who has done it, in the audit log and in changes.
@@ -39,6 +40,8 @@ pub struct Participation {
     pub pool: PgPool,
     /// What decides.
     pub time: DatabaseClock,
+    /// Times that this failed.
+    pub failures: IntCounter,
 }
 
 impl Participation {
@@ -52,28 +55,38 @@ impl Participation {
                 _ = ticks.tick() => {}
             }
             match timeout(DATABASE_DEADLINE, self.look()).await {
-                Ok(Ok(_)) => {}
+                Ok(Ok(_)) => continue,
                 Ok(Err(error)) => tracing::warn!(
                     error = chain(&error),
-                    "full events could not be marked, later again"
+                    "events with places cannot be looked at, later again"
                 ),
-                Err(_) => tracing::warn!("full events could not be marked in time, later again"),
+                Err(_) => {
+                    tracing::warn!("events with places cannot be looked at in time, later again");
+                }
             }
+            self.failures.inc();
         }
     }
 
     /// Marks what is to be marked, and tells which events that were.
     ///
     /// # Errors
-    /// If the database fails. What was marked stays so.
-    pub async fn look(&self) -> Result<Vec<EventId>, ChangeError> {
-        let mut conn = self.pool.acquire().await.map_err(StoreError::from)?;
+    /// If the database does not say which. What was marked stays so.
+    pub async fn look(&self) -> Result<Vec<EventId>, StoreError> {
+        let mut conn = self.pool.acquire().await?;
         let due = crowded(&mut conn).await?;
         drop(conn);
         let mut marked = Vec::new();
         for event in due {
-            if self.mark(&event).await? {
-                marked.push(event);
+            // One that cannot be marked keeps no other from it.
+            match self.mark(&event).await {
+                Ok(true) => marked.push(event),
+                Ok(false) => {}
+                Err(error) => {
+                    self.failures.inc();
+                    let error = chain(&error);
+                    tracing::warn!(%event, error, "an event could not be marked, later again");
+                }
             }
         }
         Ok(marked)
@@ -90,18 +103,13 @@ impl Participation {
         let concerned: Vec<RegionId> = held.keys().cloned().collect();
         let old = edges::lacking(&mut tx, PLACES, &concerned, heard_since(now)).await?;
         if !old.is_empty() {
-            tracing::warn!(event = %id, edges = ?old, "edges of an earlier release cannot be told whether an event is full");
+            tracing::debug!(event = %id, edges = ?old, "edges of an earlier release cannot be told whether an event is full");
             return Ok(false);
         }
         let edits = edits(&wanted, held);
         if edits.is_empty() {
             return Ok(false);
         }
-        let full: BTreeMap<&RegionId, bool> = wanted
-            .0
-            .iter()
-            .map(|(region, full)| (region, *full))
-            .collect();
         let request = Request {
             decision: Decision {
                 kind: "Participation",
@@ -121,7 +129,7 @@ impl Participation {
             subject: id.as_str(),
             before: None::<()>,
             after: Some(json!({
-                "full": full,
+                "full": wanted,
                 "participants": event.participants,
                 "changeId": committed.change,
                 "regions": committed.regions,
@@ -130,7 +138,7 @@ impl Participation {
         };
         audit::record(&mut tx, deed, now).await?;
         tx.commit().await.map_err(StoreError::from)?;
-        tracing::info!(event = %id, participants = event.participants, ?full, "an event's places");
+        tracing::info!(event = %id, participants = event.participants, full = ?wanted, "an event's places");
         Ok(true)
     }
 }
@@ -141,9 +149,12 @@ fn heard_since(now: Timestamp) -> Timestamp {
 }
 
 /// The assignments whose mark is another than it should be.
-fn edits(wanted: &Places, held: BTreeMap<RegionId, Assignment>) -> BTreeMap<RegionId, Vec<Edit>> {
+fn edits(
+    wanted: &BTreeMap<RegionId, bool>,
+    held: BTreeMap<RegionId, Assignment>,
+) -> BTreeMap<RegionId, Vec<Edit>> {
     let other = held.into_iter().filter_map(|(region, assignment)| {
-        let full = *wanted.0.get(&region)?;
+        let full = *wanted.get(&region)?;
         (assignment.full != full)
             .then(|| (region, vec![Edit::Put(Assignment { full, ..assignment })]))
     });

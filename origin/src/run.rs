@@ -268,6 +268,7 @@ pub async fn run(
     let participation = Participation {
         pool: pool.clone(),
         time: DatabaseClock::default(),
+        failures: metrics.errors("participation"),
     };
     back.spawn(participation.run(back_stop.clone()));
     back.spawn(compaction::run(

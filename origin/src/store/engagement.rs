@@ -15,7 +15,7 @@ use sqlx::{PgConnection, query};
 
 use super::{StoreError, time};
 
-pub use participants::{Places, crowded, places};
+pub use participants::{crowded, places};
 pub use revenue::revenue;
 pub use rows::{Asked, actives, rows};
 

@@ -21,11 +21,7 @@ use crate::common::{Caller, Origin, event};
 
 /// An origin that has room for what is reported on the day when tests begin, and an event.
 async fn start(pool: PgPool) -> Origin {
-    sqlx::query("SELECT engagement_partitions('2026-06-01')")
-        .execute(&pool)
-        .await
-        .unwrap();
-    let origin = Origin::start(pool).await;
+    let origin = Origin::start_counting(pool).await;
     let admin = origin.admin();
     admin
         .post("/events", event("fest", json!({})))

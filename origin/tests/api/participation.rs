@@ -6,6 +6,7 @@ use liveevents_origin::store::engagement::{Outcome, claim, count};
 use liveevents_protocol::engagement::{Cell, Cohort, Counted, Place, SenderSession, Tally};
 use liveevents_protocol::frame::Aggregate;
 use liveevents_protocol::id::EdgeId;
+use prometheus::IntCounter;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -50,6 +51,7 @@ async fn looks(origin: &Origin) -> usize {
     let participation = Participation {
         pool: origin.pool.clone(),
         time: DatabaseClock::instead(origin.clock.clock()),
+        failures: IntCounter::new("failures", "None.").unwrap(),
     };
     participation.look().await.unwrap().len()
 }
@@ -58,6 +60,16 @@ async fn cup(admin: &Caller<'_>) -> (Value, Vec<Value>) {
     let cup = admin.get("/events/cup").await.must(200);
     let full = ["eu-west", "us-east"].map(|region| cup["regions"][region]["full"].clone());
     (cup["currentParticipants"].clone(), full.into())
+}
+
+/// An origin with an event for so many, in some regions.
+async fn with_places(pool: PgPool, places: u32, regions: &[&str]) -> Origin {
+    let origin = Origin::start_counting(pool).await;
+    let admin = origin.admin();
+    let fields = json!({ "maxParticipants": places });
+    admin.post("/events", event("cup", fields)).await.must(201);
+    deployed(&admin, regions).await;
+    origin
 }
 
 async fn deployed(admin: &Caller<'_>, regions: &[&str]) {
@@ -71,17 +83,8 @@ async fn deployed(admin: &Caller<'_>, regions: &[&str]) {
 
 #[sqlx::test(migrations = "../migrations")]
 async fn a_full_event_says_so_wherever_it_is_served_until_there_are_places_again(pool: PgPool) {
-    sqlx::query("SELECT engagement_partitions('2026-06-01')")
-        .execute(&pool)
-        .await
-        .unwrap();
-    let origin = Origin::start(pool).await;
+    let origin = with_places(pool, 10, &["us-east", "eu-west"]).await;
     let admin = origin.admin();
-    admin
-        .post("/events", event("cup", json!({ "maxParticipants": 10 })))
-        .await
-        .must(201);
-    deployed(&admin, &["us-east", "eu-west"]).await;
     join(&origin, 1, "us-east", 0..6).await;
     assert_eq!(looks(&origin).await, 0);
     assert_eq!(
@@ -138,17 +141,7 @@ async fn a_full_event_says_so_wherever_it_is_served_until_there_are_places_again
 
 #[sqlx::test(migrations = "../migrations")]
 async fn of_several_origins_one_marks(pool: PgPool) {
-    sqlx::query("SELECT engagement_partitions('2026-06-01')")
-        .execute(&pool)
-        .await
-        .unwrap();
-    let origin = Origin::start(pool).await;
-    let admin = origin.admin();
-    admin
-        .post("/events", event("cup", json!({ "maxParticipants": 1 })))
-        .await
-        .must(201);
-    deployed(&admin, &["us-east"]).await;
+    let origin = with_places(pool, 1, &["us-east"]).await;
     join(&origin, 1, "us-east", 0..1).await;
     let marked = futures_util::future::join_all((0..4).map(|_| looks(&origin))).await;
     assert_eq!(marked.iter().sum::<usize>(), 1, "{marked:?}");

@@ -87,6 +87,15 @@ impl Origin {
         Self::start_with(pool, true).await
     }
 
+    /// One that has room for what is reported on the day when tests begin.
+    pub(crate) async fn start_counting(pool: PgPool) -> Self {
+        sqlx::query("SELECT engagement_partitions('2026-06-01')")
+            .execute(&pool)
+            .await
+            .unwrap();
+        Self::start(pool).await
+    }
+
     pub(crate) async fn start_with(pool: PgPool, require_approval: bool) -> Self {
         let choices = Choices {
             require_approval,

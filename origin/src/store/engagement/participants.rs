@@ -7,7 +7,17 @@ use liveevents_protocol::id::{EventId, RegionId};
 use sqlx::{PgConnection, query};
 
 use super::{sketch, stored};
+use crate::engagement::whole;
 use crate::store::{StoreError, regions};
+
+/// Rows that are others than before, in parallel arrays for `unnest`.
+#[derive(Default)]
+struct Changed {
+    events: Vec<String>,
+    regions: Vec<String>,
+    players: Vec<Vec<u8>>,
+    many: Vec<i64>,
+}
 
 /// Adds who takes part in cells.
 pub(super) async fn add(conn: &mut PgConnection, cells: &[Cell]) -> Result<(), StoreError> {
@@ -45,26 +55,28 @@ pub(super) async fn add(conn: &mut PgConnection, cells: &[Cell]) -> Result<(), S
     for row in there {
         before.insert(row.n, row.players);
     }
-    let (mut players, mut many) = (Vec::new(), Vec::new());
-    for (new, n) in news.values().zip(1..) {
-        let mut all = sketch(before.get(&n).map_or(&[][..], Vec::as_slice))?;
-        all.merge(new);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "an estimate is not negative, and far below 2^53"
-        )]
-        many.push(stored(all.estimate().round() as u64));
-        players.push(all.to_bytes());
+    let mut changed = Changed::default();
+    for (((event, region), new), n) in news.into_iter().zip(1..) {
+        let before = before.get(&n).map_or(&[][..], Vec::as_slice);
+        let mut all = sketch(before)?;
+        all.merge(&new);
+        // Most of those who take part did so before.
+        let players = all.to_bytes();
+        if players != before {
+            changed.events.push(event);
+            changed.regions.push(region);
+            changed.many.push(stored(whole(all.estimate())));
+            changed.players.push(players);
+        }
     }
     query!(
         "UPDATE event_participants p SET players = m.players, many = m.many
          FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[]) AS m (event_id, region_id, players, many)
          WHERE (p.event_id, p.region_id) = (m.event_id, m.region_id)",
-        &events,
-        &regions,
-        &players,
-        &many
+        &changed.events,
+        &changed.regions,
+        &changed.players,
+        &changed.many
     )
     .execute(conn)
     .await?;
@@ -95,15 +107,14 @@ pub async fn crowded(conn: &mut PgConnection) -> Result<Vec<EventId>, StoreError
     events.collect()
 }
 
-/// Whether each region that has an event should have it marked full.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Places(pub BTreeMap<RegionId, bool>);
-
-/// The same of one event. Call it holding the event's row.
+/// Whether each region that has an event should have it marked full. Call it holding the event's row.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn places(conn: &mut PgConnection, event: &EventId) -> Result<Places, StoreError> {
+pub async fn places(
+    conn: &mut PgConnection,
+    event: &EventId,
+) -> Result<BTreeMap<RegionId, bool>, StoreError> {
     let rows = query!(
         r#"SELECT a.region_id, coalesce(r.max_participants
                <= (SELECT sum(p.many) FROM event_participants p WHERE p.event_id = a.event_id), false) as "full!"
@@ -115,6 +126,6 @@ pub async fn places(conn: &mut PgConnection, event: &EventId) -> Result<Places, 
     .fetch_all(conn)
     .await?;
     let rows = rows.into_iter();
-    let places = rows.map(|row| Ok((regions::id(&row.region_id)?, row.full)));
-    places.collect::<Result<_, StoreError>>().map(Places)
+    rows.map(|row| Ok((regions::id(&row.region_id)?, row.full)))
+        .collect()
 }
