@@ -403,7 +403,11 @@ async fn segments_that_list_a_player_are_told_and_left(pool: PgPool) {
         .iter()
         .map(|one| one["kind"].clone())
         .collect();
-    assert!(kinds.contains(&json!("DistinctCounts")) && kinds.contains(&json!("WatchedPlayers")));
+    assert!(
+        kinds.contains(&json!("DistinctCounts"))
+            && kinds.contains(&json!("Participants"))
+            && kinds.contains(&json!("WatchedPlayers"))
+    );
 }
 
 /// Every byte of a part of a path.

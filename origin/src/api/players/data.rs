@@ -80,6 +80,7 @@ enum Kind {
     WatchedPlayers,
     ReadAllowances,
     DistinctCounts,
+    Participants,
     SegmentLists,
     AnswersKept,
     AuditLog,
@@ -143,6 +144,15 @@ fn holdings() -> Vec<Holding> {
                 Kind::DistinctCounts,
                 &[Place::Edges, Place::Origin],
                 "Keyed sketches, by which different players are counted in what game servers report. Nobody can be told from them, nor taken out.",
+            )
+        },
+        Holding {
+            identifies: false,
+            kept: Kept::ForGood,
+            ..holding(
+                Kind::Participants,
+                &[Place::Origin],
+                "The same of all who ever took part in an event, as long as there is the event.",
             )
         },
         Holding {
