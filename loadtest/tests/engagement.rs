@@ -7,7 +7,9 @@ mod common;
 use std::time::Duration;
 
 use common::cluster::{Cluster, Edge};
+use common::game_server::GameServer;
 use common::{Random, eventually, seed};
+use liveevents_client::{Happening, Report, Seen};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -166,6 +168,51 @@ async fn what_is_reported_is_counted_once_and_shown() {
         "SELECT count(*) FROM engagement WHERE position('a'::bytea in active) > 0 AND octet_length(active) < 8",
     );
     assert_eq!(found, "0");
+}
+
+/// From a game server's reports to what players are shown, through all of the system.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_event_says_so_to_game_servers_and_players() {
+    let cluster = Cluster::start().await;
+    let edge = cluster.edge("us-east-1", REGION).await;
+    let rest = cluster.rest().await;
+    rest.create(EVENT, json!({ "maxParticipants": 2 })).await;
+    rest.approve(EVENT).await;
+    rest.deploy(EVENT, &[REGION], 100).await;
+    cluster.converge(&rest, &[&edge]).await;
+    let token = rest.token("GameServer", &[REGION]).await;
+    let server = GameServer::connect("game server", REGION, &edge.ws(), &token);
+    server.client.synced().await;
+    let shown = async || {
+        let url = format!("{}/api/v1/players/p-9/events?region={REGION}", edge.http);
+        let request = reqwest::Client::new().get(url).bearer_auth(&token);
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        answer["events"][0]["full"].clone()
+    };
+    assert_eq!(shown().await, Value::Null);
+    for player in ["p-1", "p-2"] {
+        let report = Report {
+            event_id: EVENT.parse().unwrap(),
+            player: player.to_owned(),
+            happening: Happening::Participation,
+            seen: Seen::default(),
+            attributes: Default::default(),
+            platform: None,
+        };
+        server.client.report(report).unwrap();
+    }
+    let event = EVENT.parse().unwrap();
+    eventually("the event was full", || async {
+        let full = server.state().assignment(&event)?.full;
+        (full && shown().await == true).then_some(())
+    })
+    .await;
+    assert_eq!(server.client.reported().borrow().counted, 2);
+    let whole = rest.get(&format!("/events/{EVENT}")).await;
+    assert_eq!(whole["currentParticipants"], 2);
+    // What they saw was found out from what the game server held.
+    let seen = "SELECT DISTINCT revision || cohort FROM engagement";
+    assert_eq!(cluster.database.query(seen), "1Everybody");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -337,6 +337,27 @@ fn what_came_below_the_floor_is_not_told_by_changes() {
 }
 
 #[test]
+fn a_full_event_is_shown_and_says_so() {
+    let (state, _) = empty();
+    let told = |full| {
+        let assigned = Assignment {
+            full,
+            ..assignment("cup", 1)
+        };
+        let state = apply(&state, vec![content("cup", 1).into(), assigned.into()]);
+        let offers = Offers::of(&state, &Offers::default());
+        let shown = offers.shown(&Asker::default(), NOW);
+        let mut text = Vec::new();
+        shown.print(PLAIN, &mut text);
+        let events: Json = serde_json::from_slice(&text).unwrap();
+        (events[0]["full"].clone(), shown.fingerprint())
+    };
+    let ((free, before), (full, after)) = (told(false), told(true));
+    assert_eq!((free, full), (Json::Null, json!(true)));
+    assert_ne!(before, after, "players who are watched are told");
+}
+
+#[test]
 fn the_end_of_an_occurrence_is_printed_anew_when_another_has_come() {
     let (state, _) = empty();
     let mut daily = assignment("daily", 1);
